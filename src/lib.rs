@@ -1,0 +1,3 @@
+//! raftkv: three layers.
+
+pub mod raft;

@@ -1,0 +1,3 @@
+//! The `raftkv` program.
+
+fn main() {}
