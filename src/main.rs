@@ -1,3 +1,17 @@
-//! The `raftkv` program.
+//! The `raftkv` program: the command line, and nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use raftkv::cli::Cli;
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line, with the causes behind it.
+            eprintln!("raftkv: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

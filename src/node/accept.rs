@@ -1,0 +1,131 @@
+//! The gRPC listener: who may hand a connection to HTTP/2, and how many may.
+//!
+//! HTTP/2 itself has no time limit for a peer that connects and says nothing. So a connection must show the preface of
+//! HTTP/2 first, soon; after that, keep-alive pings find the dead ones.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Server;
+use tonic::transport::server::Connected;
+
+use crate::transport::service;
+
+/// The most connections from peers; a peer needs two, and one more while a broken one is found dead.
+const CONNECTIONS_MAX: usize = 256;
+/// How soon a connection must show that it speaks HTTP/2.
+const PREFACE_DEADLINE: Duration = Duration::from_secs(5);
+/// The first bytes of every HTTP/2 connection (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The wait after the system refused to accept, out of file descriptors mostly.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Serves peers until it is aborted.
+pub(super) async fn serve_grpc(listener: TcpListener, service: service::Server) {
+    let (sender, connections) = mpsc::channel(1);
+    let accepting = accept(listener, sender);
+    let serving = Server::builder()
+        .initial_stream_window_size(8 << 20)
+        .initial_connection_window_size(16 << 20)
+        .http2_keepalive_interval(Some(Duration::from_millis(500)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(1)))
+        .max_concurrent_streams(Some(256))
+        .add_service(service)
+        .serve_with_incoming(ReceiverStream::new(connections));
+    let ((), served) = tokio::join!(accepting, serving);
+    if let Err(error) = served {
+        tracing::error!(%error, "the gRPC server ended");
+    }
+}
+
+async fn accept(listener: TcpListener, sender: mpsc::Sender<io::Result<Connection>>) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let sender = sender.clone();
+                tokio::spawn(async move {
+                    let connection = tokio::time::timeout(PREFACE_DEADLINE, check(stream, slot));
+                    if let Ok(Ok(Some(connection))) = connection.await {
+                        let _ = sender.send(Ok(connection)).await;
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a peer");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+/// Returns the connection if it begins as HTTP/2 does. What was looked at stays to be read.
+async fn check(stream: TcpStream, slot: OwnedSemaphorePermit) -> io::Result<Option<Connection>> {
+    stream.set_nodelay(true)?;
+    let mut begin = [0; PREFACE.len()];
+    // A preface in pieces is legal and nobody sends one: its first byte decides as well.
+    let seen = stream.peek(&mut begin).await?;
+    let is_http2 = seen > 0 && PREFACE.starts_with(&begin[..seen]);
+    Ok(is_http2.then_some(Connection { stream, _slot: slot }))
+}
+
+/// A connection that gives its place back when it is dropped.
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Connected for Connection {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

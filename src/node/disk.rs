@@ -1,0 +1,233 @@
+//! The disk thread: append all that waits, sync once, release the promises.
+//!
+//! The one rule that makes the log worth its name: *a promise leaves after the sync that covers every write before it, and
+//! in the order in which the core made it.* While a sync is under way the next jobs gather, and share the one after it;
+//! that is group commit. Only this thread touches the mapped log: a page fault may block for as long as a disk does.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use raftkv_storage::Error;
+use raftkv_storage::snapshot::Received;
+use raftkv_storage::types::{ClusterId, EntryId, Index, SnapshotMeta};
+use raftkv_storage::wal::{Record, Wal};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::raft::{Envelope, Write};
+
+/// How long the thread waits before it looks again whether a full disk has room.
+const NO_SPACE_RETRY: Duration = Duration::from_millis(200);
+
+/// What the disk thread reports to the driver.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// Writes are durable.
+    Written(Written),
+    /// The disk failed. Nothing that was not reported durable is; the process must end.
+    Failed(Error),
+}
+
+/// One sync, and all that it makes true.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// How many writes it covered.
+    writes: usize,
+    /// Promises that may leave now, in order.
+    pub(crate) promises: Vec<Envelope>,
+    /// The log is durable up to this entry.
+    pub(crate) persisted: Option<EntryId>,
+    /// A snapshot that was put in place.
+    pub(crate) installed: Option<(PathBuf, SnapshotMeta)>,
+}
+
+/// What the disk thread is asked to do, in order.
+#[derive(Debug)]
+enum Job {
+    /// Make durable, then release the promises. A snapshot comes with its file.
+    Write { write: Write, received: Option<Received>, promises: Vec<Envelope> },
+    /// Drop segments that a durable snapshot covers.
+    Compact(Index),
+    /// Name the cluster in segments from now on.
+    SetCluster(ClusterId),
+}
+
+/// The driver's end of the disk thread.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    jobs: Option<Sender<Job>>,
+    /// Writes handed over and not yet reported. As long as there are any, promises queue behind them.
+    pending: usize,
+    full: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Disk {
+    /// Starts the thread. It reports to `done`, and ends after a failure, or when this handle is closed.
+    pub(crate) fn start(wal: Wal, done: UnboundedSender<Done>) -> std::io::Result<Self> {
+        let (jobs, receiver) = channel();
+        let full = Arc::new(AtomicBool::new(false));
+        let thread = DiskThread { wal, jobs: receiver, done, full: Arc::clone(&full) };
+        let thread = std::thread::Builder::new().name("disk".into()).spawn(move || thread.run())?;
+        Ok(Self { jobs: Some(jobs), pending: 0, full, thread: Some(thread) })
+    }
+
+    /// Makes `write` durable and then releases `promises`. Returns the promises that may leave at once, because no write
+    /// stands before them.
+    pub(crate) fn write(
+        &mut self,
+        write: Write,
+        received: Option<Received>,
+        promises: Vec<Envelope>,
+    ) -> Vec<Envelope> {
+        if write.is_empty() && self.pending == 0 {
+            return promises;
+        }
+        if !write.is_empty() || !promises.is_empty() {
+            self.pending += 1;
+            self.send(Job::Write { write, received, promises });
+        }
+        Vec::new()
+    }
+
+    /// Takes note that writes were reported.
+    pub(crate) fn written(&mut self, written: &Written) {
+        self.pending -= written.writes;
+    }
+
+    /// Drops what a durable snapshot covers.
+    pub(crate) fn compact(&self, through: Index) {
+        self.send(Job::Compact(through));
+    }
+
+    /// Names the cluster in new segments.
+    pub(crate) fn set_cluster(&self, cluster: ClusterId) {
+        self.send(Job::SetCluster(cluster));
+    }
+
+    /// Returns whether the disk has no room for the next segment of the log.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
+    }
+
+    /// Finishes what was handed over, and ends the thread.
+    pub(crate) fn close(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic was printed by the thread; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+
+    fn send(&self, job: Job) {
+        // A thread that ended has reported why; the driver is about to hear it.
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.send(job);
+        }
+    }
+}
+
+struct DiskThread {
+    wal: Wal,
+    jobs: Receiver<Job>,
+    done: UnboundedSender<Done>,
+    full: Arc<AtomicBool>,
+}
+
+impl DiskThread {
+    fn run(mut self) {
+        let mut batch = Vec::new();
+        loop {
+            if batch.is_empty() {
+                match self.jobs.recv() {
+                    Ok(job) => batch.push(job),
+                    Err(_) => return,
+                }
+            }
+            batch.extend(self.jobs.try_iter());
+            let done = match self.carry_out(&mut batch) {
+                Ok(written) => Done::Written(written),
+                Err(error) => Done::Failed(error),
+            };
+            let failed = matches!(done, Done::Failed(_));
+            let _ = self.done.send(done);
+            if failed {
+                return;
+            }
+        }
+    }
+
+    /// Appends every write of the batch, syncs once, and only then hands back the promises. What `batch` holds
+    /// afterwards came while the disk was full, and is next.
+    fn carry_out(&mut self, batch: &mut Vec<Job>) -> Result<Written, Error> {
+        let mut written = Written::default();
+        let mut writes = Vec::new();
+        for job in batch.drain(..) {
+            match job {
+                Job::Write { write, received, promises } => {
+                    written.writes += 1;
+                    written.promises.extend(promises);
+                    if let Some(received) = received {
+                        // In place before the log says that it starts there: a snapshot newer than the log is a state
+                        // that recovery knows, a log without its snapshot is not.
+                        let meta = received.meta().clone();
+                        written.installed = Some((received.install()?, meta));
+                    }
+                    let snapshot = write.snapshot.as_ref().map(|meta| meta.last);
+                    let last = write.entries.last().map(|entry| entry.id);
+                    written.persisted = last.or(snapshot).or(written.persisted);
+                    writes.push(write);
+                }
+                Job::Compact(through) => self.wal.compact(through)?,
+                Job::SetCluster(cluster) => self.wal.set_cluster(cluster),
+            }
+        }
+        let mut records = Vec::new();
+        for write in &writes {
+            push_records(write, &mut records);
+        }
+        if !records.is_empty() {
+            self.append(&records, batch)?;
+            self.wal.sync()?;
+        }
+        Ok(written)
+    }
+
+    /// Appends, waiting for room while the disk is full. Nothing was written when there is none, so that trying again is
+    /// safe; the driver takes no proposals meanwhile. Jobs that come are kept in `later`, but for those that make room.
+    fn append(&mut self, records: &[Record<'_>], later: &mut Vec<Job>) -> Result<(), Error> {
+        loop {
+            let error = match self.wal.append(records) {
+                Err(error) if error.is_no_space() => error,
+                other => {
+                    if other.is_ok() && self.full.swap(false, Ordering::AcqRel) {
+                        tracing::info!("there is space for the log again");
+                    }
+                    return other;
+                }
+            };
+            if !self.full.swap(true, Ordering::AcqRel) {
+                tracing::error!(%error, "no space for the log: the node is read-only");
+            }
+            match self.jobs.recv_timeout(NO_SPACE_RETRY) {
+                Ok(Job::Compact(through)) => self.wal.compact(through)?,
+                Ok(job) => later.push(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(error),
+            }
+        }
+    }
+}
+
+fn push_records<'a>(write: &'a Write, records: &mut Vec<Record<'a>>) {
+    if let Some(meta) = &write.snapshot {
+        records.push(Record::Reset(meta.last));
+    }
+    if let Some(hard_state) = write.hard_state {
+        records.push(Record::HardState(hard_state));
+    }
+    records.extend(write.entries.iter().map(Record::Entry));
+}

@@ -1,0 +1,406 @@
+//! The loop: gather what has arrived, take one turn, carry out what it decided.
+//!
+//! Nothing here decides anything about consistency. A turn is a batch: whatever arrived while the last one was carried
+//! out shares one write, one sync, one message to each peer, one round for all reads.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use raftkv_frontends::{Cluster, Error, PeerStatus, Role, Status, Unavailable};
+use raftkv_storage::snapshot::Received;
+use raftkv_storage::types::{ClusterId, NodeId};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::disk::{Disk, Done};
+use super::handle::Request;
+use super::snapshots::{Snapshots, Taken};
+use crate::raft;
+use crate::replica::{HeavyReads, Outcome, Replica, RequestId, Turn};
+use crate::transport::{Inbound, Transport};
+
+/// The unit of the core's timeouts.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+/// The most events of one kind in one turn: keeps a turn short enough for heartbeats under any load.
+const EVENTS_MAX: usize = 1024;
+
+/// Why a node cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// The disk failed.
+    #[error("{0}; the node stops, because nothing written since the last sync can be believed")]
+    Disk(#[from] raftkv_storage::Error),
+    /// The data directory belongs to another cluster than the peers.
+    #[error(
+        "this node's data directory is of cluster {ours}, but its peers are of cluster {theirs}: \
+         is --data-dir right?"
+    )]
+    Foreign {
+        /// Ours.
+        ours: ClusterId,
+        /// Theirs.
+        theirs: ClusterId,
+    },
+}
+
+/// Where the loop's events come from.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) inbound: mpsc::Receiver<Inbound>,
+    pub(crate) done: mpsc::UnboundedReceiver<Done>,
+    pub(crate) taken: mpsc::UnboundedReceiver<Taken>,
+}
+
+/// The loop's state.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    pub(crate) replica: Replica,
+    pub(crate) disk: Disk,
+    pub(crate) transport: Transport,
+    pub(crate) snapshots: Snapshots,
+    /// What the frontends know of the cluster.
+    pub(crate) cluster: watch::Sender<Arc<Cluster>>,
+    /// Requests that wait for their outcome.
+    waiting: HashMap<RequestId, Waiting>,
+    last_request: u64,
+    /// The file of the snapshot that the core decides about in this turn.
+    incoming: Option<Received>,
+    /// What peers said that refused us as of another cluster.
+    foreign: BTreeMap<NodeId, ClusterId>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    reply: oneshot::Sender<Outcome>,
+    _share: OwnedSemaphorePermit,
+}
+
+enum Event {
+    Stop,
+    Done(Done),
+    Tick,
+    Inbound,
+    Requests,
+    Taken(Taken),
+    Wake,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        replica: Replica,
+        disk: Disk,
+        transport: Transport,
+        snapshots: Snapshots,
+        cluster: watch::Sender<Arc<Cluster>>,
+    ) -> Self {
+        Self {
+            replica,
+            disk,
+            transport,
+            snapshots,
+            cluster,
+            waiting: HashMap::new(),
+            last_request: 0,
+            incoming: None,
+            foreign: BTreeMap::new(),
+        }
+    }
+
+    /// Runs until `stop` is told, or something happens after which a node must not go on.
+    pub(crate) async fn run(
+        &mut self,
+        mut sources: Sources,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), Fatal> {
+        let mut ticks = tokio::time::interval(TICK);
+        // A process that was stopped for long has missed messages, not only ticks: it must not campaign at once.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut inbound = Vec::with_capacity(EVENTS_MAX);
+        let mut requests = Vec::with_capacity(EVENTS_MAX);
+        loop {
+            let wake = self.wake_in();
+            let event = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => Event::Stop,
+                Some(done) = sources.done.recv() => Event::Done(done),
+                _ = ticks.tick() => Event::Tick,
+                _ = sources.inbound.recv_many(&mut inbound, EVENTS_MAX) => Event::Inbound,
+                _ = sources.requests.recv_many(&mut requests, EVENTS_MAX) => Event::Requests,
+                Some(taken) = sources.taken.recv() => Event::Taken(taken),
+                () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => Event::Wake,
+            };
+            self.replica.set_time(now_ms());
+            match event {
+                Event::Stop => return Ok(()),
+                Event::Done(done) => self.handle_done(done)?,
+                Event::Tick => self.handle_tick(),
+                Event::Taken(taken) => self.handle_taken(taken),
+                Event::Inbound | Event::Requests | Event::Wake => {}
+            }
+            // What arrived meanwhile belongs to the same turn.
+            while let Ok(done) = sources.done.try_recv() {
+                self.handle_done(done)?;
+            }
+            gather(&mut sources.inbound, &mut inbound);
+            gather(&mut sources.requests, &mut requests);
+            for inbound in inbound.drain(..) {
+                self.handle_inbound(inbound)?;
+            }
+            for request in requests.drain(..) {
+                self.handle_request(request);
+            }
+            self.turn();
+        }
+    }
+
+    fn wake_in(&self) -> Option<Duration> {
+        let wake_ms = self.replica.wake_at_ms()?;
+        Some(Duration::from_millis(wake_ms.saturating_sub(now_ms())))
+    }
+
+    fn handle_done(&mut self, done: Done) -> Result<(), Fatal> {
+        let written = match done {
+            Done::Written(written) => written,
+            Done::Failed(error) => return Err(error.into()),
+        };
+        self.disk.written(&written);
+        if let Some(last) = written.persisted {
+            self.replica.persisted(last);
+        }
+        if let Some((path, meta)) = written.installed {
+            self.snapshots.note_installed(&path);
+            self.disk.compact(meta.last.index);
+            self.transport.set_snapshot(path, meta);
+        }
+        self.release(written.promises);
+        Ok(())
+    }
+
+    fn handle_tick(&mut self) {
+        self.replica.tick();
+        self.publish();
+        let since = self.replica.raft().bytes_since_snapshot();
+        if self.snapshots.is_due(since) {
+            let (meta, view) = self.replica.snapshot();
+            self.snapshots.take(meta, view);
+        }
+    }
+
+    fn handle_taken(&mut self, taken: Taken) {
+        self.snapshots.note(&taken);
+        if let Ok((path, meta, _)) = taken {
+            self.replica.compact(meta.last.index);
+            self.disk.compact(meta.last.index);
+            self.transport.set_snapshot(path, meta);
+        }
+    }
+
+    fn handle_inbound(&mut self, inbound: Inbound) -> Result<(), Fatal> {
+        match inbound {
+            Inbound::Message(envelope) => self.replica.step(envelope),
+            Inbound::Snapshot(snapshot) => {
+                // At most one can be installed in a turn: decide about the one before first.
+                self.turn();
+                self.incoming = Some(snapshot.file);
+                self.replica.install(snapshot.envelope, snapshot.keyspace);
+                self.turn();
+            }
+            Inbound::Unreachable(peer) => self.replica.report_unreachable(peer),
+            Inbound::SnapshotSent { to, delivered } => self.replica.report_snapshot(to, delivered),
+            Inbound::Foreign { peer, cluster } => self.handle_foreign(peer, cluster)?,
+        }
+        Ok(())
+    }
+
+    /// Ends the node when it is the odd one out: a majority of its peers, and at least two, say that they are of one other
+    /// cluster. A single stray peer proves nothing.
+    fn handle_foreign(&mut self, peer: NodeId, theirs: ClusterId) -> Result<(), Fatal> {
+        if self.foreign.insert(peer, theirs) != Some(theirs) {
+            tracing::error!(%peer, cluster = %theirs, "refused: the peer is of another cluster");
+        }
+        let peers = self.cluster.borrow().members.len() - 1;
+        let agreeing = self.foreign.values().filter(|cluster| **cluster == theirs).count();
+        match self.replica.raft().committed_configuration().cluster {
+            Some(ours) if agreeing >= 2 && agreeing > peers / 2 => {
+                Err(Fatal::Foreign { ours, theirs })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn handle_request(&mut self, request: Request) {
+        match request {
+            Request::Execute { batch, reply, share } => {
+                if batch.has_writes() && self.disk.is_full() {
+                    let _ = reply.send(Err(Error::Unavailable(Unavailable::NoSpace)));
+                    return;
+                }
+                self.last_request += 1;
+                let id = RequestId(self.last_request);
+                self.waiting.insert(id, Waiting { reply, _share: share });
+                self.replica.submit(id, batch);
+            }
+            Request::Status { digest, reply } => {
+                let mut status = self.status();
+                if !digest {
+                    let _ = reply.send(status);
+                    return;
+                }
+                let view = self.replica.view();
+                tokio::task::spawn_blocking(move || {
+                    status.digest = Some(view.digest());
+                    let _ = reply.send(status);
+                });
+            }
+        }
+    }
+
+    /// Takes a turn and carries it out.
+    fn turn(&mut self) {
+        let Turn { messages, write, promises, outcomes, heavy, garbage } = self.replica.turn();
+        for envelope in messages {
+            self.transport.send(envelope);
+        }
+        // A snapshot that the core did not want is dropped here, and its file with it.
+        let received = self.incoming.take().filter(|_| write.snapshot.is_some());
+        let free = self.disk.write(write, received, promises);
+        self.release(free);
+        for (request, outcome) in outcomes {
+            self.answer(request, outcome);
+        }
+        for heavy in heavy {
+            self.run_heavy(heavy);
+        }
+        for garbage in garbage {
+            tokio::task::spawn_blocking(move || drop(garbage));
+        }
+        self.note_changes();
+    }
+
+    /// Sends promises whose writes are durable. One to this node itself is its own vote.
+    fn release(&mut self, promises: Vec<raft::Envelope>) {
+        let node = self.cluster.borrow().node;
+        for envelope in promises {
+            if envelope.to == node {
+                self.replica.step(envelope);
+            } else {
+                self.transport.send(envelope);
+            }
+        }
+    }
+
+    fn answer(&mut self, request: RequestId, outcome: Outcome) {
+        if let Some(waiting) = self.waiting.remove(&request) {
+            // A client that has gone does not hear of it.
+            let _ = waiting.reply.send(outcome);
+        }
+    }
+
+    fn run_heavy(&mut self, heavy: HeavyReads) {
+        let Some(waiting) = self.waiting.remove(&heavy.request) else { return };
+        tokio::task::spawn_blocking(move || {
+            let replies = heavy.view.read(&heavy.reads, heavy.clock_ms);
+            let _ = waiting.reply.send(Ok(replies));
+        });
+    }
+
+    /// Logs and publishes a change of role, term, leader or cluster.
+    fn note_changes(&mut self) {
+        let raft = self.replica.raft();
+        let now = self.cluster.borrow();
+        let cluster = raft.committed_configuration().cluster;
+        let unchanged = now.role == role(raft.role())
+            && now.term == raft.term()
+            && now.leader == raft.leader()
+            && now.cluster == cluster;
+        if unchanged {
+            return;
+        }
+        let known = now.cluster;
+        drop(now);
+        if let Some(cluster) = cluster.filter(|_| known != cluster) {
+            self.transport.set_cluster(cluster);
+            self.disk.set_cluster(cluster);
+        }
+        self.publish();
+    }
+
+    /// Publishes what the frontends should know, if it differs from what they know.
+    fn publish(&mut self) {
+        let raft = self.replica.raft();
+        let (role, term, leader) = (role(raft.role()), raft.term(), raft.leader());
+        let cluster = raft.committed_configuration().cluster;
+        self.cluster.send_if_modified(|known| {
+            let mut new = Cluster::clone(known);
+            (new.role, new.term, new.leader, new.cluster) = (role, term, leader, cluster);
+            new.last_leader = leader.or(known.last_leader);
+            for member in &mut new.members {
+                member.live = member.id == new.node || raft.is_live(member.id);
+            }
+            if **known == new {
+                return false;
+            }
+            if (known.role, known.term, known.leader) != (role, term, leader) {
+                let leader = leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string());
+                tracing::info!(role = role.as_str(), term, leader, "role");
+            }
+            *known = Arc::new(new);
+            true
+        });
+    }
+
+    fn status(&self) -> Status {
+        let raft = self.replica.status();
+        let view = self.replica.view();
+        let cluster = self.cluster.borrow();
+        let peers = cluster.members.iter().filter(|member| member.id != cluster.node);
+        let peers = peers.map(|member| {
+            let progress = raft.peers.get(&member.id);
+            let match_index = progress.map(|progress| progress.match_index);
+            PeerStatus {
+                id: member.id,
+                live: member.live,
+                match_index,
+                behind: match_index.map(|index| raft.last.index.saturating_sub(index)),
+                state: progress.map(|progress| progress.state.as_str()),
+            }
+        });
+        Status {
+            commit_index: raft.commit,
+            applied_index: raft.applied,
+            last_log_index: raft.last.index,
+            snapshot_index: raft.snapshot.index,
+            log_bytes: raft.log_bytes,
+            keys: view.len(),
+            expiring_keys: view.expiring(),
+            peers: peers.collect(),
+            digest: None,
+        }
+    }
+}
+
+fn gather<T>(source: &mut mpsc::Receiver<T>, events: &mut Vec<T>) {
+    while events.len() < EVENTS_MAX {
+        match source.try_recv() {
+            Ok(event) => events.push(event),
+            Err(_) => return,
+        }
+    }
+}
+
+fn role(role: raft::Role) -> Role {
+    match role {
+        raft::Role::Follower => Role::Follower,
+        raft::Role::PreCandidate => Role::PreCandidate,
+        raft::Role::Candidate => Role::Candidate,
+        raft::Role::Leader => Role::Leader,
+    }
+}
+
+/// Returns the wall clock in milliseconds since 1970. Safety never depends on it.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

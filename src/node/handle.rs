@@ -1,0 +1,86 @@
+//! What the frontends hold of a node: a queue into its loop, and what is known of the cluster.
+
+use std::sync::Arc;
+
+use raftkv_frontends::{Cluster, Error, Kv, Status, Unavailable};
+use raftkv_storage::keyspace::Reply;
+use raftkv_storage::keyspace::command::Batch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+
+use crate::replica::Outcome;
+
+/// Requests that wait for the loop's next turn. A connection has one under way at a time, and waits when the queue is full.
+const REQUESTS_MAX: usize = 16 << 10;
+/// Bytes of all batches under way. A connection whose batch does not fit waits, and does not read on meanwhile.
+const REQUEST_BYTES_MAX: usize = 64 << 20;
+
+/// What a frontend asks of the loop.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Carry out a batch.
+    Execute {
+        batch: Batch,
+        reply: oneshot::Sender<Outcome>,
+        /// The batch's share of the bytes under way, held until it is answered.
+        share: OwnedSemaphorePermit,
+    },
+    /// Return the figures of this moment.
+    Status { digest: bool, reply: oneshot::Sender<Status> },
+}
+
+/// A node, as the frontends see it.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    requests: mpsc::Sender<Request>,
+    cluster: watch::Receiver<Arc<Cluster>>,
+    bytes: Arc<Semaphore>,
+}
+
+impl Handle {
+    /// Creates a handle, and the end of its queue that the loop reads.
+    pub(crate) fn new(
+        cluster: watch::Receiver<Arc<Cluster>>,
+    ) -> (Self, mpsc::Receiver<Request>) {
+        let (requests, receiver) = mpsc::channel(REQUESTS_MAX);
+        let bytes = Arc::new(Semaphore::new(REQUEST_BYTES_MAX));
+        (Self { requests, cluster, bytes }, receiver)
+    }
+
+    fn check_loaded(&self) -> Result<(), Error> {
+        if self.cluster.borrow().loading {
+            return Err(Error::Unavailable(Unavailable::Loading));
+        }
+        Ok(())
+    }
+}
+
+impl Kv for Handle {
+    async fn execute(&self, batch: Batch) -> Result<Vec<Reply>, Error> {
+        self.check_loaded()?;
+        let stopping = Error::Unavailable(Unavailable::Stopping);
+        let size = batch.size().clamp(1, REQUEST_BYTES_MAX);
+        let size = u32::try_from(size).expect("the bytes under way are limited to fewer");
+        let Ok(share) = Arc::clone(&self.bytes).acquire_many_owned(size).await else {
+            return Err(stopping);
+        };
+        // Once the loop has a write it may append it: a loop that ends before it answers leaves the outcome open.
+        let lost = if batch.has_writes() { Error::Unknown } else { stopping.clone() };
+        let (reply, outcome) = oneshot::channel();
+        let request = Request::Execute { batch, reply, share };
+        self.requests.send(request).await.map_err(|_| stopping)?;
+        outcome.await.unwrap_or(Err(lost))
+    }
+
+    fn cluster(&self) -> watch::Receiver<Arc<Cluster>> {
+        self.cluster.clone()
+    }
+
+    async fn status(&self, digest: bool) -> Result<Status, Error> {
+        self.check_loaded()?;
+        let stopping = Error::Unavailable(Unavailable::Stopping);
+        let (reply, status) = oneshot::channel();
+        let request = Request::Status { digest, reply };
+        self.requests.send(request).await.map_err(|_| stopping.clone())?;
+        status.await.map_err(|_| stopping)
+    }
+}

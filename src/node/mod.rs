@@ -1,0 +1,278 @@
+//! The process: open and recover, serve, stop.
+//!
+//! ```text
+//!  RESP, HTTP ──requests──▶            ──writes──▶ disk thread ──done──▶
+//!  gRPC       ──messages──▶  the loop  ──messages──▶ transport
+//!             ◀──replies───  (driver)  ──views──▶ snapshot, heavy reads (blocking threads)
+//! ```
+//!
+//! Everything but the disk and the blocking threads runs on one runtime thread: handing a request to another thread costs
+//! more than carrying it out.
+
+mod accept;
+mod disk;
+mod driver;
+mod handle;
+mod snapshots;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+use raftkv_frontends::{Cluster, Role, http, resp};
+use raftkv_storage::data_dir::DataDir;
+use raftkv_storage::keyspace::Keyspace;
+use raftkv_storage::snapshot::{self, SnapshotReader};
+use raftkv_storage::types::{Configuration, Entry, EntryId, NodeId, Payload};
+use raftkv_storage::wal::{Record, Wal, WalOptions};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tonic::transport::Endpoint;
+
+use crate::config::Config;
+use crate::raft::{Options, Recovered};
+use crate::replica::Replica;
+use crate::transport::Transport;
+use disk::Disk;
+use driver::{Driver, Sources, TICK};
+use handle::Handle;
+use snapshots::Snapshots;
+
+/// Messages from peers that wait for the loop; when it is full, the peers' streams wait.
+const INBOUND_MAX: usize = 4096;
+/// How long clients' last requests may take when the node stops.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Runs a node until `stop` resolves, or something happens after which it must not go on.
+pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    // Held to the end: it locks the directory.
+    let data_dir = Arc::new(DataDir::open(&config.data_dir, config.node)?);
+    let resp_listener = listen(&config, config.resp_port, "--resp-port").await?;
+    let http_listener = listen(&config, config.http_port, "--http-port").await?;
+    let grpc_listener = listen(&config, config.grpc_port, "--grpc-port").await?;
+
+    let (stop_frontends, frontends_stop) = watch::channel(false);
+    let (stop_driver, driver_stop) = watch::channel(false);
+    let (cluster, known) = watch::channel(Arc::new(loading(&config)));
+    let (handle, requests) = Handle::new(known);
+    // Clients that come while the log is replayed are told so, rather than left waiting.
+    let resp_options = resp::Options::default();
+    let resp = tokio::spawn(resp::serve(
+        resp_listener,
+        handle.clone(),
+        resp_options,
+        stopped(frontends_stop.clone()),
+    ));
+    let http_options = http::Options::default();
+    let http =
+        tokio::spawn(http::serve(http_listener, handle, http_options, stopped(frontends_stop)));
+
+    let (mut driver, sources) = open(&config, Arc::clone(&data_dir), cluster, requests).await?;
+    let service = driver.transport.service();
+    let grpc = tokio::spawn(accept::serve_grpc(grpc_listener, service));
+    driver.cluster.send_modify(|cluster| Arc::make_mut(cluster).loading = false);
+    tracing::info!(
+        node = %config.node, grpc = config.grpc_port, http = config.http_port,
+        resp = config.resp_port, "serving"
+    );
+
+    let stopping = async {
+        stop.await;
+        tracing::info!("stopping");
+        let _ = stop_frontends.send(true);
+        let frontends = async { tokio::join!(resp, http) };
+        if tokio::time::timeout(STOP_DEADLINE, frontends).await.is_err() {
+            tracing::warn!("clients' last requests were cut off");
+        }
+        let _ = stop_driver.send(true);
+    };
+    let (ended, ()) = {
+        let running = driver.run(sources, driver_stop);
+        tokio::pin!(running, stopping);
+        tokio::select! {
+            ended = &mut running => (ended, ()),
+            () = &mut stopping => (running.await, ()),
+        }
+    };
+    grpc.abort();
+    ended?;
+    tokio::task::spawn_blocking(move || driver.disk.close()).await.context("closing the log")?;
+    drop(data_dir);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error says that the node has gone, which is as good a reason to stop.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+async fn listen(config: &Config, port: u16, flag: &str) -> anyhow::Result<TcpListener> {
+    let host = config.host.as_str();
+    TcpListener::bind((host, port))
+        .await
+        .with_context(|| format!("cannot listen on {host}:{port} ({flag})"))
+}
+
+/// What the frontends know while the log is replayed.
+fn loading(config: &Config) -> Cluster {
+    Cluster {
+        node: config.node,
+        role: Role::Follower,
+        term: 0,
+        leader: None,
+        last_leader: None,
+        loading: true,
+        cluster: None,
+        members: config.members.clone(),
+    }
+}
+
+/// What the disk gave back.
+struct Opened {
+    wal: Wal,
+    recovered: Recovered,
+    keyspace: Keyspace,
+    /// The newest snapshot's file.
+    snapshot: Option<PathBuf>,
+}
+
+/// Recovers the node from its data directory and puts its parts together.
+async fn open(
+    config: &Config,
+    data_dir: Arc<DataDir>,
+    cluster: watch::Sender<Arc<Cluster>>,
+    requests: mpsc::Receiver<handle::Request>,
+) -> anyhow::Result<(Driver, Sources)> {
+    let snapshot_dir = data_dir.snapshot_dir();
+    let wal_options = WalOptions { segment_bytes: config.wal_segment_bytes, node: config.node };
+    let opened = tokio::task::spawn_blocking(move || recover(&data_dir, wal_options))
+        .await
+        .context("recovering")??;
+    let bootstrap = Configuration::bootstrap(config.members.iter().map(|member| member.id));
+    check_members(config, &opened.recovered, &bootstrap)?;
+
+    let (inbound_sender, inbound) = mpsc::channel(INBOUND_MAX);
+    let (done_sender, done) = mpsc::unbounded_channel();
+    let (taken_sender, taken) = mpsc::unbounded_channel();
+    let last = opened.snapshot.as_deref();
+    let snapshots =
+        Snapshots::new(snapshot_dir.clone(), config.snapshot_log_bytes, last, taken_sender);
+    let newest = opened.snapshot.zip(opened.recovered.snapshot.clone());
+    let replica = Replica::new(
+        config.node,
+        options(config),
+        bootstrap,
+        opened.recovered,
+        opened.keyspace,
+        seed(),
+    );
+    let known = replica.raft().committed_configuration().cluster;
+    let endpoints = endpoints(config)?;
+    let transport = Transport::new(config.node, known, endpoints, snapshot_dir, inbound_sender);
+    if let Some((path, meta)) = newest {
+        transport.set_snapshot(path, meta);
+    }
+    let disk = Disk::start(opened.wal, done_sender).context("starting the disk thread")?;
+    let driver = Driver::new(replica, disk, transport, snapshots, cluster);
+    Ok((driver, Sources { requests, inbound, done, taken }))
+}
+
+/// Reads the newest snapshot and the log, and checks that the one reaches the other.
+fn recover(data_dir: &DataDir, options: WalOptions) -> anyhow::Result<Opened> {
+    let newest = snapshot::latest(&data_dir.snapshot_dir())?;
+    let keyspace = match &newest {
+        None => Keyspace::default(),
+        Some((path, _)) => Keyspace::read_from(&mut BufReader::new(SnapshotReader::open(path)?))
+            .with_context(|| format!("reading {}", path.display()))?,
+    };
+    let (mut wal, log) = Wal::open(&data_dir.wal_dir(), options)?;
+    let (path, meta) = newest.unzip();
+    let last = meta.as_ref().map_or(EntryId::default(), |meta| meta.last);
+    if log.base.index > last.index {
+        let wal_dir = data_dir.wal_dir();
+        bail!(
+            "{}: the log begins after entry {}, but the newest whole snapshot ends at {last}: a \
+             snapshot is missing; restore it, or replace this node",
+            wal_dir.display(),
+            log.base,
+        );
+    }
+    let (base, entries) = if holds(log.base, &log.entries, last) {
+        (log.base, log.entries)
+    } else {
+        // The process ended after an installed snapshot was in place and before the log said so. Now it does.
+        wal.append(&[Record::Reset(last)])?;
+        wal.sync()?;
+        (last, Vec::new())
+    };
+    let keys = keyspace.view().len();
+    tracing::info!(snapshot = %last, entries = entries.len(), keys, "recovered");
+    let recovered = Recovered { hard_state: log.hard_state, snapshot: meta, base, entries };
+    Ok(Opened { wal, recovered, keyspace, snapshot: path })
+}
+
+/// Returns whether the log that follows `base` contains the entry.
+fn holds(base: EntryId, entries: &[Entry], id: EntryId) -> bool {
+    let offset = usize::try_from(id.index.saturating_sub(base.index)).unwrap_or(usize::MAX);
+    match offset.checked_sub(1) {
+        None => base == id,
+        Some(at) => entries.get(at).is_some_and(|entry| entry.id == id),
+    }
+}
+
+/// Refuses flags that name other nodes than the data directory's cluster has.
+fn check_members(
+    config: &Config,
+    recovered: &Recovered,
+    flags: &Configuration,
+) -> anyhow::Result<()> {
+    let logged = recovered.entries.iter().rev().find_map(|entry| match &entry.payload {
+        Payload::Configuration(configuration) => Some(configuration),
+        _ => None,
+    });
+    let snapshot = recovered.snapshot.as_ref().map(|meta| &meta.configuration);
+    let Some(known) = logged.or(snapshot) else { return Ok(()) };
+    let names = |configuration: &Configuration| {
+        let members = configuration.members();
+        members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    if known.members() != flags.members() {
+        bail!(
+            "{}: this data directory is of a cluster of {}, but the flags name {}",
+            config.data_dir.display(),
+            names(known),
+            names(flags),
+        );
+    }
+    Ok(())
+}
+
+fn endpoints(config: &Config) -> anyhow::Result<BTreeMap<NodeId, Endpoint>> {
+    let endpoint = |(id, address): (&NodeId, &String)| {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+            .with_context(|| format!("--grpc-peers: {id}={address} is not an address"))?;
+        Ok((*id, endpoint))
+    };
+    config.peers.iter().map(endpoint).collect()
+}
+
+fn options(config: &Config) -> Options {
+    let tick_ms = u32::try_from(TICK.as_millis()).expect("a tick is a few milliseconds");
+    let least = config.election_timeout_ms / tick_ms;
+    Options {
+        election_ticks: least..least * 2,
+        heartbeat_ticks: (least / 8).max(1),
+        ..Options::default()
+    }
+}
+
+/// Draws the seed of this run: different on each node and in each run, which is all that elections need.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(SystemTime::now())
+}

@@ -1,0 +1,101 @@
+//! Snapshots in the background: when one is due, writing it, and what became of it.
+//!
+//! A view of the keyspace costs a pointer clone, so that taking one stops nobody; the writing happens on a thread of its
+//! own. One is due when the log since the last has grown past a limit *and* past the size of the last: writing snapshots
+//! then costs no more than writing the log does, however large the keyspace grows.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use raftkv_storage::Error;
+use raftkv_storage::keyspace::View;
+use raftkv_storage::snapshot::SnapshotWriter;
+use raftkv_storage::types::SnapshotMeta;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// The wait after a snapshot that could not be written (a full disk, mostly).
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// A snapshot that was written, with its path.
+pub(crate) type Taken = Result<(PathBuf, SnapshotMeta, u64), Error>;
+
+/// Takes snapshots, one at a time.
+#[derive(Debug)]
+pub(crate) struct Snapshots {
+    dir: PathBuf,
+    log_bytes: usize,
+    /// The size of the newest snapshot.
+    last_bytes: u64,
+    under_way: bool,
+    not_before: Instant,
+    taken: mpsc::UnboundedSender<Taken>,
+}
+
+impl Snapshots {
+    /// Creates what takes a snapshot after `log_bytes` of log. `last` is the newest one there is. Results go to `taken`.
+    pub(crate) fn new(
+        dir: PathBuf,
+        log_bytes: usize,
+        last: Option<&Path>,
+        taken: mpsc::UnboundedSender<Taken>,
+    ) -> Self {
+        let last_bytes = last.map_or(0, file_bytes);
+        Self { dir, log_bytes, last_bytes, under_way: false, not_before: Instant::now(), taken }
+    }
+
+    /// Returns whether a snapshot is due, given the bytes of log since the last.
+    pub(crate) fn is_due(&self, log_bytes: usize) -> bool {
+        let past_last = u64::try_from(log_bytes).is_ok_and(|bytes| bytes >= self.last_bytes);
+        !self.under_way
+            && log_bytes >= self.log_bytes
+            && past_last
+            && Instant::now() >= self.not_before
+    }
+
+    /// Writes a snapshot of the view on another thread.
+    pub(crate) fn take(&mut self, meta: SnapshotMeta, view: View) {
+        self.under_way = true;
+        let (dir, taken) = (self.dir.clone(), self.taken.clone());
+        tokio::task::spawn_blocking(move || {
+            let started = std::time::Instant::now();
+            let result = write(&dir, &meta, &view).map(|path| {
+                let bytes = file_bytes(&path);
+                let elapsed = started.elapsed();
+                tracing::info!(last = %meta.last, keys = view.len(), bytes, ?elapsed, "snapshot");
+                (path, meta, bytes)
+            });
+            // A driver that has ended wants to know no more.
+            let _ = taken.send(result);
+        });
+    }
+
+    /// Takes note of how the snapshot under way ended.
+    pub(crate) fn note(&mut self, taken: &Taken) {
+        self.under_way = false;
+        match taken {
+            Ok((_, _, bytes)) => self.last_bytes = *bytes,
+            Err(error) => {
+                tracing::error!(%error, "no snapshot was taken; the log keeps growing");
+                self.not_before = Instant::now() + RETRY_AFTER;
+            }
+        }
+    }
+
+    /// Takes note of a snapshot that came from the leader.
+    pub(crate) fn note_installed(&mut self, path: &Path) {
+        self.last_bytes = file_bytes(path);
+    }
+}
+
+fn write(dir: &Path, meta: &SnapshotMeta, view: &View) -> Result<PathBuf, Error> {
+    let mut writer = BufWriter::with_capacity(64 << 10, SnapshotWriter::create(dir, meta)?);
+    view.write_to(&mut writer).and_then(|()| writer.flush()).map_err(Error::io("write", dir))?;
+    let writer = writer.into_inner().map_err(|error| Error::io("write", dir)(error.into_error()))?;
+    writer.finish()
+}
+
+fn file_bytes(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}

@@ -1,0 +1,174 @@
+//! Raft over gRPC: one ordered, lossy stream to each peer.
+//!
+//! [`Transport::send`] never waits and never fails: what cannot be sent now is dropped, and the core sends again in its
+//! own time. That is the whole contract, and it is why a peer that is down, slow or strange never harms this node.
+//!
+//! ```text
+//!  core message                 call                     direction
+//!  RequestVote, its answer      RequestVote              one call each, with a deadline
+//!  AppendEntries, Heartbeat     AppendEntries            one long-lived stream, leader to follower
+//!  their answers                the same stream, back    pushed when the core (or the disk) releases them
+//!  InstallSnapshot, its answer  InstallSnapshot          one call, on a connection of its own
+//! ```
+
+pub mod peer;
+pub mod service;
+pub mod wire;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use raftkv_storage::keyspace::Keyspace;
+use raftkv_storage::snapshot::Received;
+use raftkv_storage::types::{ClusterId, NodeId, SnapshotMeta};
+use tokio::sync::mpsc;
+use tonic::transport::Endpoint;
+
+use crate::raft::{Envelope, Message};
+use peer::Peer;
+use wire::Outgoing;
+
+/// The most bytes of one gRPC message; far above the largest AppendEntries that holds one entry of the largest size.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// What the transport tells the node.
+#[derive(Debug)]
+pub enum Inbound {
+    /// A message for the core.
+    Message(Envelope),
+    /// A snapshot has arrived whole; `envelope` is the `InstallSnapshot` to step.
+    Snapshot(Box<ReceivedSnapshot>),
+    /// The stream to a peer broke; what was under way is lost.
+    Unreachable(NodeId),
+    /// A snapshot was handed to a peer, or was not.
+    SnapshotSent {
+        /// The peer.
+        to: NodeId,
+        /// Whether it has all of it.
+        delivered: bool,
+    },
+    /// A peer refused to talk to this node, because it is of another cluster.
+    Foreign {
+        /// The peer.
+        peer: NodeId,
+        /// The cluster it says it is of.
+        cluster: ClusterId,
+    },
+}
+
+/// A snapshot from the leader: verified, decoded, and not yet in place.
+#[derive(Debug)]
+pub struct ReceivedSnapshot {
+    /// The message that announces it to the core.
+    pub envelope: Envelope,
+    /// Its file.
+    pub file: Received,
+    /// What it contains.
+    pub keyspace: Keyspace,
+}
+
+/// A handle on the connections to all peers.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    shared: Arc<Shared>,
+}
+
+/// What the handle, the peers' tasks and the service share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) node: NodeId,
+    /// Known once an entry that carries it is committed; then every header has it, and no other is accepted.
+    cluster: RwLock<Option<ClusterId>>,
+    peers: BTreeMap<NodeId, Peer>,
+    pub(crate) inbound: mpsc::Sender<Inbound>,
+    pub(crate) answers: service::Answers,
+    pub(crate) snapshot_dir: PathBuf,
+    /// The newest snapshot on disk: what a peer that needs one is sent.
+    snapshot: Mutex<Option<(PathBuf, SnapshotMeta)>>,
+}
+
+impl Transport {
+    /// Creates the connections to `peers`, without waiting for any. Received messages
+    /// go to `inbound`. Must be called within a runtime.
+    #[must_use]
+    pub fn new(
+        node: NodeId,
+        cluster: Option<ClusterId>,
+        peers: BTreeMap<NodeId, Endpoint>,
+        snapshot_dir: PathBuf,
+        inbound: mpsc::Sender<Inbound>,
+    ) -> Self {
+        let peers = peers.into_iter().map(|(id, at)| (id, Peer::new(id, at))).collect();
+        let shared = Arc::new(Shared {
+            node,
+            cluster: RwLock::new(cluster),
+            peers,
+            inbound,
+            answers: service::Answers::default(),
+            snapshot_dir,
+            snapshot: Mutex::new(None),
+        });
+        for peer in shared.peers.values() {
+            peer.run(Arc::downgrade(&shared));
+        }
+        Self { shared }
+    }
+
+    /// Returns the gRPC service through which peers reach this node.
+    #[must_use]
+    pub fn service(&self) -> service::Server {
+        service::server(Arc::clone(&self.shared))
+    }
+
+    /// Sets the identity of the cluster, once it is known.
+    pub fn set_cluster(&self, cluster: ClusterId) {
+        *self.shared.cluster.write().unwrap_or_else(PoisonError::into_inner) = Some(cluster);
+    }
+
+    /// Sets the snapshot that peers are sent from now on.
+    pub fn set_snapshot(&self, path: PathBuf, meta: SnapshotMeta) {
+        *self.shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Some((path, meta));
+    }
+
+    /// Sends a message, or drops it.
+    pub fn send(&self, envelope: Envelope) {
+        let to = envelope.to;
+        if matches!(envelope.message, Message::InstallSnapshot { .. }) {
+            match self.shared.peers.get(&to) {
+                Some(peer) => peer.send_snapshot(&self.shared, envelope),
+                None => tracing::debug!(%to, "no such peer"),
+            }
+            return;
+        }
+        let answers = &self.shared.answers;
+        match wire::encode(envelope, self.shared.cluster()) {
+            Outgoing::RequestVoteResponse(response) => answers.vote(to, response),
+            Outgoing::AppendEntriesResponse(response) => answers.append(to, response),
+            Outgoing::InstallSnapshotResponse(response) => answers.install(to, response),
+            Outgoing::RequestVote(request) => {
+                if let Some(peer) = self.shared.peers.get(&to) {
+                    peer.send_vote(&self.shared, request);
+                }
+            }
+            Outgoing::AppendEntries(request) => {
+                if let Some(peer) = self.shared.peers.get(&to) {
+                    peer.send_append(request);
+                }
+            }
+            Outgoing::InstallSnapshot => {}
+        }
+    }
+}
+
+impl Shared {
+    /// Returns the cluster, if known.
+    pub(crate) fn cluster(&self) -> Option<ClusterId> {
+        *self.cluster.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the snapshot to send.
+    pub(crate) fn snapshot(&self) -> Option<(PathBuf, SnapshotMeta)> {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,259 @@
+//! The sending side: one peer, its stream, and the snapshots it is sent.
+//!
+//! A task keeps the AppendEntries stream open while there is something to say. When the stream breaks, all that was on
+//! the way is lost; the core hears of it ([`Inbound::Unreachable`]) and starts again from what the follower confirms.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use raftkv_storage::types::{ClusterId, NodeId, SnapshotMeta};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use super::service::CLUSTER_METADATA;
+use super::wire::{self, Header, proto};
+use super::{Inbound, MESSAGE_BYTES_MAX, Shared};
+use crate::raft::Envelope;
+use proto::raft_client::RaftClient;
+
+/// Messages that wait for the stream; the core's own windows keep the queue far shorter.
+const STREAM_MESSAGES_MAX: usize = 1024;
+/// Vote calls under way to one peer; a candidate that times out asks again.
+const VOTE_CALLS_MAX: usize = 4;
+/// A vote that takes longer belongs to an election that is over.
+const VOTE_DEADLINE: Duration = Duration::from_secs(1);
+/// A peer that does not accept within this time is treated as down.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
+/// The wait before a broken stream is opened again: doubled each time up to the most, so that a peer that comes back is
+/// met soon and one that is gone costs nothing.
+const BACKOFF: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(25)..=Duration::from_millis(400);
+/// Bytes of a snapshot in one message.
+const CHUNK_BYTES: usize = 512 << 10;
+/// Chunks read ahead of the network.
+const CHUNKS_AHEAD: usize = 4;
+
+/// One peer of this node.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer(Arc<Link>);
+
+#[derive(Debug)]
+struct Link {
+    id: NodeId,
+    endpoint: Endpoint,
+    /// The connection for votes and AppendEntries. Connects when first used, and again when lost.
+    channel: Channel,
+    /// The open stream, if there is one.
+    stream: Mutex<Option<mpsc::Sender<proto::AppendEntriesRequest>>>,
+    /// Told when a message found no stream.
+    wanted: Notify,
+    votes: Arc<Semaphore>,
+    sends_snapshot: AtomicBool,
+    runtime: Handle,
+}
+
+impl Peer {
+    pub(crate) fn new(id: NodeId, endpoint: Endpoint) -> Self {
+        let endpoint = endpoint
+            .tcp_nodelay(true)
+            .connect_timeout(CONNECT_DEADLINE)
+            .initial_stream_window_size(8 << 20)
+            .initial_connection_window_size(16 << 20)
+            .http2_keep_alive_interval(Duration::from_millis(500))
+            .keep_alive_timeout(Duration::from_secs(1))
+            .keep_alive_while_idle(true);
+        Self(Arc::new(Link {
+            id,
+            channel: endpoint.connect_lazy(),
+            endpoint,
+            stream: Mutex::new(None),
+            wanted: Notify::new(),
+            votes: Arc::new(Semaphore::new(VOTE_CALLS_MAX)),
+            sends_snapshot: AtomicBool::new(false),
+            runtime: Handle::current(),
+        }))
+    }
+
+    /// Starts the task that keeps the stream open. It ends with the transport.
+    pub(crate) fn run(&self, shared: Weak<Shared>) {
+        let link = Arc::clone(&self.0);
+        self.0.runtime.spawn(async move { link.keep_stream(shared).await });
+    }
+
+    /// Puts a message into the stream, or drops it and asks for a stream.
+    pub(crate) fn send_append(&self, request: proto::AppendEntriesRequest) {
+        let stream = self.0.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = stream.as_ref().is_some_and(|stream| stream.try_send(request).is_ok());
+        drop(stream);
+        if !sent {
+            self.0.wanted.notify_one();
+        }
+    }
+
+    /// Asks for a vote in a call of its own.
+    pub(crate) fn send_vote(&self, shared: &Arc<Shared>, request: proto::RequestVoteRequest) {
+        let Ok(permit) = Arc::clone(&self.0.votes).try_acquire_owned() else { return };
+        let (link, shared) = (Arc::clone(&self.0), Arc::clone(shared));
+        self.0.runtime.spawn(async move {
+            let _permit = permit;
+            let mut client = RaftClient::new(link.channel.clone());
+            let answer = tokio::time::timeout(VOTE_DEADLINE, client.request_vote(request)).await;
+            match answer {
+                Ok(Ok(response)) => match wire::decode_request_vote_response(response.into_inner()) {
+                    Ok((header, envelope)) => shared.deliver_from(link.id, header, envelope).await,
+                    Err(malformed) => tracing::warn!(peer = %link.id, %malformed, "bad vote"),
+                },
+                Ok(Err(status)) => link.report(&shared, &status).await,
+                Err(_) => tracing::debug!(peer = %link.id, "no vote in time"),
+            }
+        });
+    }
+
+    /// Streams the newest snapshot on a connection of its own, unless that is under way already.
+    pub(crate) fn send_snapshot(&self, shared: &Arc<Shared>, envelope: Envelope) {
+        if self.0.sends_snapshot.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (link, shared) = (Arc::clone(&self.0), Arc::clone(shared));
+        self.0.runtime.spawn(async move {
+            let answer = link.stream_snapshot(&shared, &envelope).await;
+            link.sends_snapshot.store(false, Ordering::Release);
+            let delivered = answer.is_ok();
+            let _ = shared.inbound.send(Inbound::SnapshotSent { to: link.id, delivered }).await;
+            match answer.map(|response| wire::decode_install_snapshot_response(response)) {
+                Ok(Ok((header, envelope))) => shared.deliver_from(link.id, header, envelope).await,
+                Ok(Err(malformed)) => tracing::warn!(peer = %link.id, %malformed, "bad answer"),
+                Err(status) => {
+                    tracing::warn!(peer = %link.id, error = status.message(), "snapshot not sent");
+                    link.report(&shared, &status).await;
+                }
+            }
+        });
+    }
+}
+
+impl Link {
+    /// Opens the stream whenever there is something to send, until the transport is dropped.
+    async fn keep_stream(&self, shared: Weak<Shared>) {
+        let mut backoff = *BACKOFF.start();
+        let mut down = false;
+        loop {
+            self.wanted.notified().await;
+            let Some(shared) = shared.upgrade() else { return };
+            let opened = self.run_stream(&shared, down).await;
+            *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            let Err(status) = opened;
+            if !down {
+                tracing::info!(peer = %self.id, reason = status.message(), "peer unreachable");
+            }
+            self.report(&shared, &status).await;
+            if shared.inbound.send(Inbound::Unreachable(self.id)).await.is_err() {
+                return;
+            }
+            drop(shared);
+            // A stream that was open once starts over with the shortest wait.
+            let was_open = status.code() != Code::Unavailable;
+            backoff = if was_open { *BACKOFF.start() } else { (backoff * 2).min(*BACKOFF.end()) };
+            down = true;
+            tokio::time::sleep(backoff).await;
+        }
+    }
+
+    /// Opens the stream and hands on the answers until it breaks.
+    async fn run_stream(&self, shared: &Shared, was_down: bool) -> Result<Never, Status> {
+        let (sender, receiver) = mpsc::channel(STREAM_MESSAGES_MAX);
+        // Messages queue while the connection is being made, so that a new leader's first ones are not lost.
+        *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        let mut client = RaftClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let opening = client.append_entries(ReceiverStream::new(receiver));
+        let mut answers = tokio::time::timeout(CONNECT_DEADLINE, opening)
+            .await
+            .map_err(|_| Status::unavailable("no connection in time"))??
+            .into_inner();
+        if was_down {
+            tracing::info!(peer = %self.id, "peer reachable again");
+        }
+        while let Some(answer) = answers.message().await? {
+            let (header, envelope) = wire::decode_append_entries_response(answer)
+                .map_err(|malformed| Status::invalid_argument(malformed.to_string()))?;
+            shared.deliver_from(self.id, header, envelope).await;
+        }
+        Err(Status::aborted("the peer closed the stream"))
+    }
+
+    /// Streams the newest snapshot and waits until it is installed.
+    async fn stream_snapshot(
+        &self,
+        shared: &Shared,
+        envelope: &Envelope,
+    ) -> Result<proto::InstallSnapshotResponse, Status> {
+        let (path, meta) =
+            shared.snapshot().ok_or_else(|| Status::not_found("there is no snapshot yet"))?;
+        let channel = self
+            .endpoint
+            .connect()
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
+        tracing::info!(peer = %self.id, snapshot = %meta.last, "sending snapshot");
+        let header = Header::of(envelope, shared.cluster());
+        let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+        let reading =
+            self.runtime.spawn_blocking(move || read_chunks(&path, header, &meta, &sender));
+        let mut client = RaftClient::new(channel);
+        let answer = client.install_snapshot(ReceiverStream::new(receiver)).await;
+        // A failed read ends the stream early, which the peer reports only as an incomplete file.
+        let read = reading.await.map_err(|error| Status::internal(error.to_string()))?;
+        read.map_err(|error| Status::internal(format!("reading the snapshot: {error}")))?;
+        Ok(answer?.into_inner())
+    }
+
+    /// Tells the node when the peer said that it is of another cluster.
+    async fn report(&self, shared: &Shared, status: &Status) {
+        let cluster = status.metadata().get(CLUSTER_METADATA).and_then(|value| value.to_str().ok());
+        let Some(cluster) = cluster.and_then(|hex| u128::from_str_radix(hex, 16).ok()) else {
+            return;
+        };
+        let foreign = Inbound::Foreign { peer: self.id, cluster: ClusterId(cluster) };
+        let _ = shared.inbound.send(foreign).await;
+    }
+}
+
+/// What a function returns that only ever ends with an error.
+enum Never {}
+
+/// Reads a snapshot file into messages. A receiver that has gone ends it without an error: the call reports why.
+fn read_chunks(
+    path: &PathBuf,
+    header: Header,
+    meta: &SnapshotMeta,
+    sender: &mpsc::Sender<proto::InstallSnapshotRequest>,
+) -> std::io::Result<()> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut offset = 0;
+    let mut first = Some(meta);
+    while offset < length || first.is_some() {
+        let mut data = Vec::with_capacity(CHUNK_BYTES);
+        let read = (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut data)? as u64;
+        if read == 0 && offset < length {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let done = offset + read == length;
+        let chunk = wire::encode_chunk(header, first.take(), offset, Bytes::from(data), done);
+        if sender.blocking_send(chunk).is_err() {
+            return Ok(());
+        }
+        offset += read;
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! The smallest clients that can tell the truth: RESP2 and HTTP/1.1 over a blocking socket with a time limit.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+/// No answer takes longer, on the slowest machine.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
+
+/// A RESP2 value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    Simple(String),
+    Error(String),
+    Integer(i64),
+    Bulk(Vec<u8>),
+    Null,
+    Array(Vec<Value>),
+}
+
+/// A connection that speaks RESP2.
+#[derive(Debug)]
+pub struct Resp {
+    stream: BufReader<TcpStream>,
+}
+
+impl Resp {
+    pub fn connect(port: u16) -> io::Result<Self> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
+        stream.set_write_timeout(Some(ANSWER_DEADLINE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Sends a command and returns its reply. An error is of the connection: the outcome is unknown then.
+    pub fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Result<Value, String> {
+        self.send(args).and_then(|()| self.receive()).map_err(|error| error.to_string())
+    }
+
+    pub fn send<A: AsRef<[u8]>>(&mut self, args: &[A]) -> io::Result<()> {
+        let mut request = format!("*{}\r\n", args.len()).into_bytes();
+        for arg in args.iter().map(AsRef::as_ref) {
+            request.extend(format!("${}\r\n", arg.len()).as_bytes());
+            request.extend(arg);
+            request.extend(b"\r\n");
+        }
+        self.stream.get_mut().write_all(&request)
+    }
+
+    pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    pub fn receive(&mut self) -> io::Result<Value> {
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let line = line.trim_end();
+        let (kind, rest) = line.split_at_checked(1).ok_or(io::ErrorKind::InvalidData)?;
+        let number = || rest.parse::<i64>().map_err(|_| io::Error::from(io::ErrorKind::InvalidData));
+        Ok(match kind {
+            "+" => Value::Simple(rest.to_owned()),
+            "-" => Value::Error(rest.to_owned()),
+            ":" => Value::Integer(number()?),
+            "$" => match usize::try_from(number()?) {
+                Err(_) => Value::Null,
+                Ok(length) => {
+                    let mut bytes = vec![0; length + 2];
+                    self.stream.read_exact(&mut bytes)?;
+                    bytes.truncate(length);
+                    Value::Bulk(bytes)
+                }
+            },
+            "*" => match usize::try_from(number()?) {
+                Err(_) => Value::Null,
+                Ok(length) => {
+                    Value::Array((0..length).map(|_| self.receive()).collect::<Result<_, _>>()?)
+                }
+            },
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        })
+    }
+}
+
+impl Value {
+    /// Returns the port that a `MOVED` error names.
+    pub fn moved_to(&self) -> Option<u16> {
+        let Self::Error(error) = self else { return None };
+        let address = error.strip_prefix("MOVED ")?.split(' ').nth(1)?;
+        address.rsplit_once(':')?.1.parse().ok()
+    }
+
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Bulk(bytes) => std::str::from_utf8(bytes).ok(),
+            Self::Simple(text) | Self::Error(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Sends a GET and returns status and body.
+pub fn http_get(port: u16, path: &str) -> io::Result<(u16, Vec<u8>)> {
+    http(port, "GET", path, b"")
+}
+
+/// Sends a request with a JSON body and returns status and body.
+pub fn http(port: u16, method: &str, path: &str, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    )?;
+    stream.write_all(body)?;
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or(io::ErrorKind::InvalidData)?;
+    let mut length = None;
+    loop {
+        line.clear();
+        reader.read_line(&mut line)?;
+        let header = line.trim_end().to_ascii_lowercase();
+        if header.is_empty() {
+            break;
+        }
+        if let Some(value) = header.strip_prefix("content-length:") {
+            length = value.trim().parse::<usize>().ok();
+        }
+    }
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body)?;
+    Ok((status, body))
+}

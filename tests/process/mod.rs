@@ -1,0 +1,233 @@
+//! Real processes: a cluster of the built program on loopback, and plain clients for both protocols.
+//!
+//! Everything is bounded in time. Nodes are killed by their own process id when the cluster is dropped.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+pub mod client;
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use client::{Resp, Value, http_get};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value as Json;
+
+/// The longest anything may take on a machine that is busy with other tests.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `probe` returns something, and fails with `what` when it takes too long.
+pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = probe() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Returns a port that nobody listens on, below the range from which the system takes ports for clients.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 1_000).unwrap() * 12;
+    loop {
+        let port = 18_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// One node: its flags, and its process while it runs.
+#[derive(Debug)]
+pub struct Node {
+    pub id: String,
+    pub grpc: u16,
+    pub http: u16,
+    pub resp: u16,
+    pub data_dir: PathBuf,
+    flags: Vec<String>,
+    child: Option<Child>,
+}
+
+/// A cluster in a directory of its own.
+#[derive(Debug)]
+pub struct Cluster {
+    pub nodes: Vec<Node>,
+    dir: tempfile::TempDir,
+}
+
+impl Cluster {
+    /// Starts `size` nodes with small log segments and `extra` flags.
+    pub fn start(size: usize, extra: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut nodes: Vec<Node> = (0..size)
+            .map(|at| {
+                let id = char::from(b'A' + u8::try_from(at).unwrap()).to_string();
+                let data_dir = dir.path().join(&id);
+                let [grpc, http, resp] = [free_port(), free_port(), free_port()];
+                Node { id, grpc, http, resp, data_dir, flags: Vec::new(), child: None }
+            })
+            .collect();
+        let list = |format: &dyn Fn(&Node) -> String| {
+            nodes.iter().map(format).collect::<Vec<_>>().join(",")
+        };
+        let grpc = list(&|node| format!("{}=127.0.0.1:{}", node.id, node.grpc));
+        let http = list(&|node| format!("{}=http://127.0.0.1:{}", node.id, node.http));
+        let resp = list(&|node| format!("{}=127.0.0.1:{}", node.id, node.resp));
+        for node in &mut nodes {
+            let ports = [node.grpc, node.http, node.resp].map(|port| port.to_string());
+            let data_dir = node.data_dir.to_str().unwrap();
+            let flags = [
+                ["--node-id", &node.id],
+                ["--grpc-port", &ports[0]],
+                ["--http-port", &ports[1]],
+                ["--resp-port", &ports[2]],
+                ["--data-dir", data_dir],
+                ["--grpc-peers", &grpc],
+                ["--http-peers", &http],
+                ["--resp-peers", &resp],
+                ["--wal-segment-bytes", "1048576"],
+            ];
+            node.flags = flags.as_flattened().iter().chain(extra).map(ToString::to_string).collect();
+            node.start();
+        }
+        Self { nodes, dir }
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Waits until a leader takes writes, and returns where it stands in `nodes`.
+    pub fn leader(&self) -> usize {
+        wait_for("a leader that takes writes", || {
+            (0..self.nodes.len()).find(|at| {
+                let node = &self.nodes[*at];
+                let Some(mut resp) = node.try_resp() else { return false };
+                resp.call(&["SET", "leader?", "yes"]) == Ok(Value::Simple("OK".into()))
+            })
+        })
+    }
+
+    /// Returns a node that does not lead.
+    pub fn follower(&self) -> usize {
+        (self.leader() + 1) % self.nodes.len()
+    }
+
+    /// Waits until all running nodes have applied the same index, and checks that their digests agree there.
+    pub fn assert_converged(&self) {
+        wait_for("equal digests at an equal index", || {
+            let running = self.nodes.iter().filter(|node| node.child.is_some());
+            let states: Option<Vec<(u64, String)>> = running.map(Node::digest).collect();
+            let states = states?;
+            let indexes: BTreeSet<u64> = states.iter().map(|state| state.0).collect();
+            if indexes.len() > 1 {
+                return None;
+            }
+            let digests: BTreeSet<&String> = states.iter().map(|state| &state.1).collect();
+            assert_eq!(digests.len(), 1, "replicas differ at one index: {states:?}");
+            Some(())
+        });
+    }
+}
+
+impl Node {
+    /// Starts the node's process.
+    pub fn start(&mut self) {
+        assert!(self.child.is_none(), "{} runs already", self.id);
+        let log = std::fs::OpenOptions::new().create(true).append(true);
+        let log = log.open(self.data_dir.with_extension("log")).unwrap();
+        let mut command = self.command();
+        self.child = Some(command.stderr(log).spawn().unwrap());
+    }
+
+    /// Returns the command that starts the node.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_raftkv"));
+        command.arg("serve").args(&self.flags).stdin(Stdio::null()).stdout(Stdio::null());
+        command
+    }
+
+    /// Sends the process a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.as_ref().unwrap().id()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// Kills the process as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.child.take().unwrap().wait().unwrap();
+    }
+
+    /// Asks the process to stop, and waits until it has.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        let mut child = self.child.take().unwrap();
+        wait_for("a clean stop", || child.try_wait().unwrap())
+    }
+
+    /// Connects a Redis client, if the node accepts.
+    pub fn try_resp(&self) -> Option<Resp> {
+        Resp::connect(self.resp).ok()
+    }
+
+    /// Connects a Redis client, waiting until the node accepts.
+    pub fn resp(&self) -> Resp {
+        wait_for("the RESP port", || self.try_resp())
+    }
+
+    /// Returns `/status`, if the node answers.
+    pub fn status(&self) -> Option<Json> {
+        let (status, body) = http_get(self.http, "/status").ok()?;
+        (status == 200).then(|| serde_json::from_slice(&body).unwrap())
+    }
+
+    /// Returns the index that is applied and the digest of the keyspace there.
+    pub fn digest(&self) -> Option<(u64, String)> {
+        let (_, body) = http_get(self.http, "/status?digest=true").ok()?;
+        let status: Json = serde_json::from_slice(&body).ok()?;
+        Some((status["applied_index"].as_u64()?, status["digest"].as_str()?.to_owned()))
+    }
+
+    /// Returns what the node has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.data_dir.with_extension("log")).unwrap()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking()
+            && let Ok(log) = std::fs::read_to_string(self.data_dir.with_extension("log"))
+        {
+            let tail: Vec<&str> = log.lines().rev().take(30).collect();
+            eprintln!("--- the last lines of {}, newest first:\n{}", self.id, tail.join("\n"));
+        }
+    }
+}
+
+/// Runs a command that is expected to end by itself.
+pub fn run_to_end(mut command: Command) -> Output {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            panic!("the command did not end: {:?}", child.wait_with_output());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().unwrap()
+}
