@@ -1,16 +1,113 @@
 //! Raft, in the paper's order.
+//!
+//! Several servers hold the same log of commands. Each applies it to a state machine, in order; so all state machines
+//! go through the same states, and it does not matter which server is asked or which one fails. Raft is the agreement
+//! on that log. It is described by Ongaro and Ousterhout, *In Search of an Understandable Consensus Algorithm (extended
+//! version)*, 2014, "the paper" here, and Ongaro's thesis, *Consensus: Bridging Theory and Practice*, 2014. All names are
+//! theirs.
+//!
+//! # The idea
+//!
+//! One server at a time **leads**. It takes commands, gives each a place in its log, and the others copy that log. Once an
+//! entry is on a majority it is **committed**: it will be in the log of every leader to come, and may be applied.
+//!
+//! Time is cut into **terms**, counted upwards. Each begins with an election, and has one leader or none. Every message
+//! carries a term, and whoever learns of a newer one drops what it was doing and follows (§5.1). So terms are the clock
+//! by which old messages, old leaders and old votes are recognized.
+//!
+//! Two rules hold everything together. *Any two majorities share a server*: who has elected a leader includes somebody who
+//! has each committed entry. And *a server gives its vote only to a log at least as up-to-date as its own* (§5.4.1): so the
+//! one who was elected has it too.
+//!
+//! # Where to read what
+//!
+//! ```text
+//!  message.rs        what servers say to each other
+//!  quorum.rs         the arithmetic: what has a majority reached?
+//!  election.rs       §5.2 §5.4.1  who leads             pre-vote, vote, check-quorum (thesis §9.6)
+//!  replication.rs    §5.3 §5.4.2  what is committed     propose, append, acknowledge, commit
+//!  progress.rs                    how fast a follower is sent to
+//!  log.rs            §5.3         Log Matching
+//!  read.rs           §8           reads without the log (thesis §6.4)
+//!  snapshot.rs       §7           how the log stays short
+//!  configuration.rs  §6           who counts
+//!  ready.rs          the effects of a turn              options.rs  all limits        status.rs  a look inside
+//! ```
+//!
+//! The files are cut by conversation: request, handler, answer, in the order in which they happen. `tests/scenarios` plays
+//! these conversations, message by message: `election.txt` and `replication.txt` are where to start.
+//!
+//! # Events in, effects out
+//!
+//! [`Raft`] is a value that does nothing by itself. It has no clock, disk, network or thread, and its only chance is a
+//! seed. Somebody feeds it events ([`tick`](Raft::tick), [`step`](Raft::step), [`propose`](Raft::propose),
+//! [`read`](Raft::read), [`persisted`](Raft::persisted), …), as many as have arrived, and then takes the effects of all of
+//! them at once with [`ready`](Raft::ready). Such a **turn** is a batch: one write to disk, one AppendEntries for each
+//! follower, one round for all reads. A busy server batches more because it has more to do, and an idle one answers at
+//! once.
+//!
+//! ```text
+//!   events ──►  Raft  ──►  Ready  ─┬─ messages ──────────────────────────► network
+//!                                  ├─ write ──► disk, synced ─┬──────────► persisted
+//!                                  │                          └ promises ► network, or step if it is to ourselves
+//!                                  ├─ committed ──► state machine
+//!                                  └─ reads ──► their clients
+//! ```
+//!
+//! A **promise** is a message that is true only if we remember it: a vote, a candidacy, an acknowledgement. It waits for
+//! the disk. Everything else does not: a leader sends entries while it writes them, a heartbeat is answered while the disk
+//! is busy.
+//!
+//! # What is always true
+//!
+//! The five properties of Figure 3: Election Safety, Leader Append-Only, Log Matching, Leader Completeness and State
+//! Machine Safety. And of one server, at any time:
+//!
+//! ```text
+//!   base ≤ snapshot ≤ applied ≤ commit ≤ last        persisted ≤ last        written ≤ last
+//! ```
+//!
+//! What a peer says is checked, and if no correct server can have said it, it is dropped without a word. What we computed
+//! ourselves is asserted.
+//!
+//! # Caveats
+//!
+//! Raft tolerates servers that stop and messages that are lost, repeated, late or out of order. It does not tolerate
+//! servers that lie: the checks here keep a broken peer from crashing us, not from misleading us. And a server that has
+//! lost its disk must not come back under its old name, for it has forgotten whom it voted for.
 
+mod configuration;
+mod election;
+mod log;
 pub mod message;
 pub mod options;
+mod progress;
+mod quorum;
+mod random;
+mod read;
 pub mod ready;
+mod replication;
+mod snapshot;
+mod status;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
 use raftkv_storage::types::{
-    Configuration, Entry, EntryId, HardState, Index, NodeId, SnapshotMeta, Term,
+    ClusterId, Configuration, Entry, EntryId, HardState, Index, NodeId, Payload, SnapshotMeta, Term,
 };
+
+use configuration::Configurations;
+use log::Log;
+use progress::Progress;
+use random::Random;
+use read::Reads;
 
 pub use message::{Envelope, Message, Round};
 pub use options::Options;
+pub use progress::ProgressState;
 pub use ready::{ReadId, Ready, Write};
+pub use status::{PeerStatus, Role, Status};
 
 /// What the disk gave back after a restart. Empty at the first start.
 #[derive(Clone, Debug, Default)]
@@ -23,4 +120,293 @@ pub struct Recovered {
     pub base: EntryId,
     /// The log from there on, without a gap.
     pub entries: Vec<Entry>,
+}
+
+/// This server does not lead, so it has done nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the leader")]
+pub struct NotLeader {
+    /// Who does, as far as is known.
+    pub leader: Option<NodeId>,
+}
+
+/// One server: the state of Figure 2, and the effects that nobody has taken yet.
+#[derive(Debug)]
+pub struct Raft {
+    id: NodeId,
+    options: Options,
+    random: Random,
+
+    /// Persistent: `currentTerm` and `votedFor`.
+    hard_state: HardState,
+    /// Persistent: the log above the last snapshot, and some of what the snapshot contains.
+    log: Log,
+    /// The configurations in the log.
+    configurations: Configurations,
+    /// The last entry of the newest snapshot.
+    snapshot: EntryId,
+
+    /// Volatile, on all servers: the last index known to be committed.
+    commit_index: Index,
+    /// The last index handed out to be applied.
+    applied_index: Index,
+
+    /// What only one role needs: Figure 2's state on leaders, and the votes of a candidate.
+    role: RoleState,
+    /// Ticks since the leader was heard from, a vote was given, or a campaign began.
+    election_elapsed: u32,
+    /// How many of them are too many, this time.
+    election_timeout: u32,
+
+    /// The hard state as it was last handed out to be written.
+    written_hard_state: HardState,
+    /// The last index that was handed out to be written, as it is now in the log.
+    written_index: Index,
+    /// The last index known to be durable, as it is now in the log.
+    persisted_index: Index,
+    /// The effects since the last [`Raft::ready`]. What can be told from the indexes above is added there.
+    effects: Ready,
+}
+
+#[derive(Debug)]
+enum RoleState {
+    Follower { leader: Option<NodeId> },
+    PreCandidate { granted: BTreeSet<NodeId> },
+    Candidate { granted: BTreeSet<NodeId> },
+    Leader(Leader),
+}
+
+/// What a leader knows. Begins anew with each election.
+#[derive(Debug)]
+struct Leader {
+    peers: BTreeMap<NodeId, Progress>,
+    heartbeat_elapsed: u32,
+    heartbeat_due: bool,
+    reads: Reads,
+}
+
+impl Leader {
+    fn new(peers: BTreeSet<NodeId>, last: Index) -> Self {
+        let peers = peers.into_iter().map(|id| (id, Progress::new(last))).collect();
+        Self { peers, heartbeat_elapsed: 0, heartbeat_due: false, reads: Reads::default() }
+    }
+}
+
+impl Raft {
+    /// Starts a server from what its disk holds. `bootstrap` is the configuration of a cluster that has just begun; as
+    /// soon as the log or a snapshot has one, it is forgotten. Different servers need different seeds.
+    #[must_use]
+    pub fn new(
+        id: NodeId,
+        options: Options,
+        bootstrap: Configuration,
+        recovered: Recovered,
+        seed: u64,
+    ) -> Self {
+        assert!(!options.election_ticks.is_empty(), "an election timeout is drawn from a range");
+        assert!(options.heartbeat_ticks > 0, "heartbeats have a distance");
+        assert!(options.inflight_messages_max > 0, "a window lets at least one message through");
+        let (snapshot, configuration) = match recovered.snapshot {
+            Some(meta) => (meta.last, meta.configuration),
+            None => (EntryId::default(), bootstrap),
+        };
+        let log = Log::recover(recovered.base, recovered.entries, snapshot);
+        let mut configurations = Configurations::new(snapshot.index, configuration);
+        configurations.recover(&log, snapshot.index);
+        let last = log.last();
+        // An installed snapshot may be of a newer term than the one written down last. A vote of that term would have been
+        // written before it left, so there was none.
+        let mut hard_state = recovered.hard_state;
+        if hard_state.term < last.term {
+            hard_state = HardState { term: last.term, vote: None };
+        }
+        let mut raft = Self {
+            id,
+            options,
+            random: Random::new(seed),
+            hard_state,
+            log,
+            configurations,
+            snapshot,
+            commit_index: snapshot.index,
+            applied_index: snapshot.index,
+            role: RoleState::Follower { leader: None },
+            election_elapsed: 0,
+            election_timeout: 0,
+            written_hard_state: recovered.hard_state,
+            written_index: last.index,
+            persisted_index: last.index,
+            effects: Ready::default(),
+        };
+        raft.reset_election_timer();
+        // A server that is alone has nobody to wait for.
+        if raft.configuration().members() == BTreeSet::from([id]) {
+            raft.election_timeout = 1;
+        }
+        raft
+    }
+
+    /// Lets one tick of time pass.
+    pub fn tick(&mut self) {
+        match self.role {
+            RoleState::Leader(_) => self.tick_leader(),
+            _ => self.tick_election(),
+        }
+    }
+
+    /// Takes in a message. Whoever brings it vouches for the sender being who it says.
+    pub fn step(&mut self, envelope: Envelope) {
+        let Envelope { from, to, term, message } = envelope;
+        let own_vote = matches!(message, Message::RequestVoteResponse { pre: false, .. });
+        if to != self.id || (from == self.id && !own_vote) || term == 0 {
+            return; // Not for us, or from nobody: no server leads or campaigns in term zero.
+        }
+        // A pre-vote speaks of a term that has not begun, so the rule below must not see it.
+        match message {
+            Message::RequestVote { pre: true, last } => {
+                return self.handle_pre_vote(from, term, last);
+            }
+            Message::RequestVoteResponse { pre: true, granted: true } => {
+                return self.handle_pre_vote_granted(from, term);
+            }
+            _ => {}
+        }
+        // The rule for all servers (§5.1, Figure 2): whoever hears of a newer term begins it as a follower. Except by a
+        // candidate, while there is nothing wrong with the leader.
+        if term > self.term() {
+            if matches!(message, Message::RequestVote { .. }) && self.has_live_leader() {
+                return;
+            }
+            self.become_follower(term, None);
+        }
+        if term < self.term() {
+            return self.refuse(from, message);
+        }
+        self.handle(from, message);
+    }
+
+    /// Handles a message of our own term.
+    fn handle(&mut self, from: NodeId, message: Message) {
+        match message {
+            Message::RequestVote { pre: false, last } => self.handle_request_vote(from, last),
+            Message::RequestVoteResponse { pre: false, granted: true } => {
+                self.handle_vote_granted(from);
+            }
+            Message::RequestVote { pre: true, .. } | Message::RequestVoteResponse { .. } => {}
+            Message::AppendEntries { prev, entries, commit } => {
+                self.handle_append_entries(from, prev, entries, commit);
+            }
+            Message::AppendEntriesResponse { matched } => {
+                self.handle_append_entries_response(from, matched);
+            }
+            Message::AppendEntriesRejected { rejected, hint } => {
+                self.handle_append_entries_rejected(from, rejected, hint);
+            }
+            Message::Heartbeat { commit, round } => self.handle_heartbeat(from, commit, round),
+            Message::HeartbeatResponse { round, last } => {
+                self.handle_heartbeat_response(from, round, last);
+            }
+            Message::InstallSnapshot { meta } => self.handle_install_snapshot(from, meta),
+            Message::InstallSnapshotResponse { matched } => {
+                self.handle_install_snapshot_response(from, matched);
+            }
+        }
+    }
+
+    /// Answers a request of an older term so that its sender learns of ours (§5.1). Answers of older terms are dropped:
+    /// they were meant for who we were then.
+    fn refuse(&mut self, from: NodeId, message: Message) {
+        let last = self.log.last();
+        let refusal = match message {
+            Message::RequestVote { pre, .. } => {
+                Message::RequestVoteResponse { pre, granted: false }
+            }
+            Message::AppendEntries { prev, .. } => {
+                Message::AppendEntriesRejected { rejected: prev.index, hint: last }
+            }
+            Message::Heartbeat { round, .. } => {
+                Message::HeartbeatResponse { round, last: last.index }
+            }
+            Message::InstallSnapshot { .. } => Message::InstallSnapshotResponse { matched: 0 },
+            Message::RequestVoteResponse { .. }
+            | Message::AppendEntriesResponse { .. }
+            | Message::AppendEntriesRejected { .. }
+            | Message::HeartbeatResponse { .. }
+            | Message::InstallSnapshotResponse { .. } => return,
+        };
+        self.send_answer(from, refusal);
+    }
+
+    /// Takes notice that messages to a peer were lost, because the stream to it broke.
+    pub fn report_unreachable(&mut self, to: NodeId) {
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        if let Some(progress) = leader.peers.get_mut(&to) {
+            progress.reported_unreachable();
+        }
+    }
+
+    /// Ends the turn: takes all effects since the last call.
+    pub fn ready(&mut self) -> Ready {
+        self.begin_read_round();
+        self.send_to_followers();
+        let mut ready = std::mem::take(&mut self.effects);
+        if self.hard_state != self.written_hard_state {
+            ready.write.hard_state = Some(self.hard_state);
+            self.written_hard_state = self.hard_state;
+        }
+        let last = self.log.last().index;
+        if self.written_index < last {
+            ready.write.entries = self.log.entries_between(self.written_index, last);
+            self.written_index = last;
+        }
+        if self.applied_index < self.commit_index {
+            ready.committed = self.log.entries_between(self.applied_index, self.commit_index);
+            self.applied_index = self.commit_index;
+        }
+        ready
+    }
+
+    /// Returns the latest term this server has seen.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        self.hard_state.term
+    }
+
+    /// Returns the configuration in force: the last one in the log, committed or not (§6).
+    #[must_use]
+    pub fn configuration(&self) -> &Configuration {
+        self.configurations.in_force()
+    }
+
+    /// Returns the last configuration that is committed. Only its cluster id counts as the cluster's identity.
+    #[must_use]
+    pub fn committed_configuration(&self) -> &Configuration {
+        self.configurations.at(self.commit_index)
+    }
+
+    /// Sends a message that promises nothing.
+    fn send(&mut self, to: NodeId, message: Message) {
+        let envelope = Envelope { from: self.id, to, term: self.term(), message };
+        self.effects.messages.push(envelope);
+    }
+
+    /// Sends a message that waits for the disk.
+    fn promise(&mut self, to: NodeId, message: Message) {
+        let envelope = Envelope { from: self.id, to, term: self.term(), message };
+        self.effects.promises.push(envelope);
+    }
+
+    /// Sends an answer that promises nothing, except that it carries our term.
+    ///
+    /// Is that a promise? If we lost the term again in a crash, we could next answer a leader of an older one. It would do
+    /// no harm: what makes the older leader powerless is the majority that elected the newer one, and their votes are on
+    /// disk. But that takes an argument and waiting for one write in each term takes none, so an answer in the turn that
+    /// raised the term waits with the promises.
+    fn send_answer(&mut self, to: NodeId, message: Message) {
+        if self.hard_state.term == self.written_hard_state.term {
+            self.send(to, message);
+        } else {
+            self.promise(to, message);
+        }
+    }
 }

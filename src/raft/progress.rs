@@ -1,0 +1,244 @@
+//! What the leader knows of one follower, and how much it dares to send it.
+//!
+//! ```text
+//!            match_index            next_index                last
+//!   ─────────────┼──────────────────────┼──────────────────────┤   the leader's log
+//!   known equal      on the way               not sent yet
+//!
+//!   match_index < next_index ≤ last + 1
+//!
+//!                    acknowledged                    a gap, or silence
+//!   ┌───────┐ ──────────────────────────► ┌───────────┐ ────────► back to Probe
+//!   │ Probe │                             │ Replicate │
+//!   └───────┘ ◄──── taken, or failed ──── └───────────┘
+//!       │         ┌──────────┐
+//!       └────────►│ Snapshot │  what the follower needs next has been cut off
+//!                 └──────────┘
+//! ```
+//!
+//! In *Probe* it is not known where the logs part: one message at a time asks. In *Replicate* they agree, and messages
+//! follow each other without waiting (pipelining), as far as the window allows. In *Snapshot* the follower is busy taking
+//! one, and is left alone but for heartbeats.
+
+use std::collections::VecDeque;
+
+use super::{Index, Options, Round};
+
+/// One follower, as the leader sees it. Lives from election to step-down.
+#[derive(Clone, Debug)]
+pub(super) struct Progress {
+    /// The last index known to be on the follower's disk and equal to ours (Figure 2).
+    pub(super) match_index: Index,
+    /// The next index to send (Figure 2).
+    pub(super) next_index: Index,
+    /// The newest read round it has answered.
+    pub(super) round: Round,
+    /// Ticks since it was last heard from.
+    pub(super) silent_ticks: u32,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Probe {
+        /// Ticks since the question was sent. `None`: it may be sent.
+        asked: Option<u32>,
+    },
+    Replicate {
+        inflight: VecDeque<Inflight>,
+        inflight_bytes: usize,
+        /// Ticks since the follower last acknowledged something, or had nothing to acknowledge.
+        stalled_ticks: u32,
+    },
+    Snapshot {
+        /// What the snapshot contains.
+        index: Index,
+        /// Ticks since its bytes arrived at the follower. `None`: they are on the way.
+        delivered: Option<u32>,
+    },
+}
+
+/// An AppendEntries that has not been answered.
+#[derive(Clone, Copy, Debug)]
+struct Inflight {
+    last: Index,
+    bytes: usize,
+}
+
+/// How a leader treats a follower, for whoever looks on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgressState {
+    /// The leader looks for the place where the logs part.
+    Probe,
+    /// The logs agree, and entries flow.
+    Replicate,
+    /// The follower is taking a snapshot.
+    Snapshot,
+}
+
+impl Progress {
+    /// Starts as a new leader does (Figure 2): nothing known, everything hoped.
+    pub(super) fn new(last: Index) -> Self {
+        Self {
+            match_index: 0,
+            next_index: last + 1,
+            round: 0,
+            silent_ticks: 0,
+            state: State::Probe { asked: None },
+        }
+    }
+
+    pub(super) fn state(&self) -> ProgressState {
+        match self.state {
+            State::Probe { .. } => ProgressState::Probe,
+            State::Replicate { .. } => ProgressState::Replicate,
+            State::Snapshot { .. } => ProgressState::Snapshot,
+        }
+    }
+
+    /// Returns whether an AppendEntries should go out now, when the leader's log ends at `last`.
+    pub(super) fn wants_append(&self, last: Index, options: &Options) -> bool {
+        match &self.state {
+            // Even with nothing to send: the question is whether `prev` matches.
+            State::Probe { asked } => asked.is_none(),
+            State::Replicate { inflight, inflight_bytes, .. } => {
+                self.next_index <= last
+                    && inflight.len() < options.inflight_messages_max
+                    && *inflight_bytes < options.inflight_bytes_max
+            }
+            State::Snapshot { .. } => false,
+        }
+    }
+
+    /// Notes that entries up to `last`, so many bytes, have been sent.
+    pub(super) fn sent_append(&mut self, last: Index, bytes: usize) {
+        match &mut self.state {
+            // Not to move `next_index` keeps it the place of the question.
+            State::Probe { asked } => *asked = Some(0),
+            State::Replicate { inflight, inflight_bytes, stalled_ticks } => {
+                if inflight.is_empty() {
+                    *stalled_ticks = 0;
+                }
+                inflight.push_back(Inflight { last, bytes });
+                *inflight_bytes += bytes;
+                self.next_index = last + 1;
+            }
+            State::Snapshot { .. } => panic!("nothing is sent to a follower that takes a snapshot"),
+        }
+    }
+
+    /// Notes that a snapshot of everything up to `index` is on its way.
+    pub(super) fn sent_snapshot(&mut self, index: Index) {
+        self.state = State::Snapshot { index, delivered: None };
+    }
+
+    /// Takes in that the follower's log agrees up to `matched`, durably.
+    pub(super) fn acknowledged(&mut self, matched: Index) {
+        if matched < self.match_index {
+            return; // Overtaken by a later one.
+        }
+        self.match_index = matched;
+        match &mut self.state {
+            // Answers to what was sent before the probe say nothing about the probe.
+            State::Probe { .. } if matched + 1 < self.next_index => {}
+            State::Snapshot { index, .. } if matched < *index => {}
+            State::Probe { .. } | State::Snapshot { .. } => {
+                let (inflight, inflight_bytes, stalled_ticks) = (VecDeque::new(), 0, 0);
+                self.state = State::Replicate { inflight, inflight_bytes, stalled_ticks };
+                self.next_index = matched + 1;
+            }
+            State::Replicate { inflight, inflight_bytes, stalled_ticks } => {
+                *stalled_ticks = 0;
+                while let Some(done) = inflight.pop_front_if(|first| first.last <= matched) {
+                    *inflight_bytes -= done.bytes;
+                }
+                self.next_index = self.next_index.max(matched + 1);
+            }
+        }
+    }
+
+    /// Takes in that the follower has no entry at `rejected`, and might agree at `hint`.
+    pub(super) fn rejected(&mut self, rejected: Index, hint: Index) {
+        let current = match self.state {
+            // Only the answer to the question that is open: older ones were about other places.
+            State::Probe { .. } => rejected + 1 == self.next_index,
+            // A message before it was lost or is late. What is matched cannot be rejected.
+            State::Replicate { .. } => rejected > self.match_index,
+            State::Snapshot { .. } => false,
+        };
+        if current && rejected > self.match_index {
+            self.next_index = (hint + 1).min(rejected).max(self.match_index + 1);
+            self.state = State::Probe { asked: None };
+        }
+    }
+
+    /// Takes in that the follower lives, and that its log ended at `last` when it answered. If what was sent did not
+    /// arrive, or its acknowledgement did not, the leader must ask again: nobody else will.
+    pub(super) fn answered_heartbeat(&mut self, last: Index, options: &Options) {
+        match &mut self.state {
+            State::Probe { asked } => {
+                if asked.is_some_and(|ticks| ticks >= options.heartbeat_ticks) {
+                    *asked = None;
+                }
+            }
+            State::Replicate { inflight, stalled_ticks, .. } => {
+                // The log ends before what was sent: lost, unless it is still on its way. It ends there, and still nothing
+                // is acknowledged: a slow disk, or the answer was lost; that is given more time.
+                let missing = last < self.next_index - 1;
+                let patience = options.heartbeat_ticks * 2;
+                let patience =
+                    if missing { patience } else { patience.max(options.election_ticks.start) };
+                if !inflight.is_empty() && *stalled_ticks >= patience {
+                    self.probe_at_once();
+                }
+            }
+            State::Snapshot { index, delivered } => {
+                // The answer was lost, or the follower never finished. To ask for the entry after the snapshot finds out
+                // which.
+                if delivered.is_some_and(|ticks| ticks >= options.election_ticks.end) {
+                    self.next_index = *index + 1;
+                    self.state = State::Probe { asked: None };
+                }
+            }
+        }
+    }
+
+    /// Takes in how the transport of a snapshot ended. After a failure the leader asks where the follower stands, but not
+    /// before a heartbeat was answered: if the follower is gone, there is no one to ask.
+    pub(super) fn reported_snapshot(&mut self, arrived: bool) {
+        if let State::Snapshot { delivered, .. } = &mut self.state {
+            if arrived {
+                *delivered = Some(0);
+            } else {
+                self.probe_later();
+            }
+        }
+    }
+
+    /// Takes in that messages to the follower were lost. A snapshot goes its own way and reports for itself.
+    pub(super) fn reported_unreachable(&mut self) {
+        if !matches!(self.state, State::Snapshot { .. }) {
+            self.probe_later();
+        }
+    }
+
+    pub(super) fn tick(&mut self) {
+        self.silent_ticks = self.silent_ticks.saturating_add(1);
+        match &mut self.state {
+            State::Probe { asked: Some(ticks) }
+            | State::Replicate { stalled_ticks: ticks, .. }
+            | State::Snapshot { delivered: Some(ticks), .. } => *ticks = ticks.saturating_add(1),
+            State::Probe { asked: None } | State::Snapshot { delivered: None, .. } => {}
+        }
+    }
+
+    fn probe_at_once(&mut self) {
+        self.next_index = self.match_index + 1;
+        self.state = State::Probe { asked: None };
+    }
+
+    fn probe_later(&mut self) {
+        self.next_index = self.match_index + 1;
+        self.state = State::Probe { asked: Some(0) };
+    }
+}

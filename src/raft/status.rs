@@ -1,0 +1,117 @@
+//! What can be seen of a server from outside: for operators, tests and whoever forwards clients.
+
+use std::collections::BTreeMap;
+
+use super::{EntryId, Index, NodeId, ProgressState, Raft, RoleState, Term};
+
+/// The role of a server (Figure 4), and the one in which it sounds out an election (thesis §9.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Answers leaders and candidates.
+    Follower,
+    /// Asks whether it would be elected.
+    PreCandidate,
+    /// Asks to be elected.
+    Candidate,
+    /// Takes commands and replicates them.
+    Leader,
+}
+
+/// A look at a server between two turns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The server.
+    pub id: NodeId,
+    /// Its role.
+    pub role: Role,
+    /// The latest term it has seen.
+    pub term: Term,
+    /// Who has its vote in that term.
+    pub vote: Option<NodeId>,
+    /// The leader of that term, if it is known.
+    pub leader: Option<NodeId>,
+    /// The last index known to be committed.
+    pub commit: Index,
+    /// The last index handed out to be applied.
+    pub applied: Index,
+    /// The last entry of the log.
+    pub last: EntryId,
+    /// The last index known to be durable here.
+    pub persisted: Index,
+    /// The last entry of the newest snapshot; zero without one.
+    pub snapshot: EntryId,
+    /// The bytes of log in memory.
+    pub log_bytes: usize,
+    /// The bytes appended since the newest snapshot.
+    pub bytes_since_snapshot: usize,
+    /// On the leader, what it knows of each other member; otherwise empty.
+    pub peers: BTreeMap<NodeId, PeerStatus>,
+}
+
+/// What the leader knows of one other member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// The last index known to be durable there.
+    pub match_index: Index,
+    /// The next index to be sent.
+    pub next_index: Index,
+    /// How it is being replicated to.
+    pub state: ProgressState,
+    /// Whether it was heard from within an election timeout.
+    pub active: bool,
+}
+
+impl Raft {
+    /// Returns the server's role.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match self.role {
+            RoleState::Follower { .. } => Role::Follower,
+            RoleState::PreCandidate { .. } => Role::PreCandidate,
+            RoleState::Candidate { .. } => Role::Candidate,
+            RoleState::Leader(_) => Role::Leader,
+        }
+    }
+
+    /// Returns the leader of the current term, if it is known.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        match self.role {
+            RoleState::Follower { leader } => leader,
+            RoleState::PreCandidate { .. } | RoleState::Candidate { .. } => None,
+            RoleState::Leader(_) => Some(self.id),
+        }
+    }
+
+    /// Returns everything there is to see.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let peers = match &self.role {
+            RoleState::Leader(leader) => leader.peers.iter().map(|(id, progress)| {
+                let active = progress.silent_ticks < self.options.election_ticks.start;
+                let (match_index, next_index) = (progress.match_index, progress.next_index);
+                (*id, PeerStatus { match_index, next_index, state: progress.state(), active })
+            }),
+            _ => return self.status_without_peers(),
+        };
+        Status { peers: peers.collect(), ..self.status_without_peers() }
+    }
+
+    fn status_without_peers(&self) -> Status {
+        Status {
+            id: self.id,
+            role: self.role(),
+            term: self.term(),
+            vote: self.hard_state.vote,
+            leader: self.leader(),
+            commit: self.commit_index,
+            applied: self.applied_index,
+            last: self.log.last(),
+            persisted: self.persisted_index,
+            snapshot: self.snapshot,
+            log_bytes: self.log.bytes(),
+            bytes_since_snapshot: self.log.bytes_above_snapshot(),
+            peers: BTreeMap::new(),
+        }
+    }
+}
