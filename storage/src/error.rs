@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::types::EntryId;
+
 /// An error of the log, the snapshots, or the data directory.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -26,6 +28,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The entry can never be written: it does not fit into a segment. Nothing was written.
+    #[error("entry {id} takes {bytes} bytes, and a record of the log has at most {limit}")]
+    TooLarge {
+        /// The entry.
+        id: EntryId,
+        /// What it takes on disk.
+        bytes: usize,
+        /// What a record may take.
+        limit: usize,
+    },
     /// The data is whole but is not ours: another node, another cluster, another version, or in use.
     #[error("{}: {reason}", path.display())]
     Refused {
@@ -40,6 +52,34 @@ impl Error {
     /// Returns a closure for `map_err` that adds the operation and the path to an I/O error.
     pub fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { operation, path: path.to_path_buf(), source }
+    }
+
+    /// Bytes at `offset` of the file are not what was written there.
+    pub(crate) fn corrupt(path: &Path, offset: u64, reason: impl Into<String>) -> Self {
+        Self::Corrupt { path: path.to_path_buf(), offset, reason: reason.into() }
+    }
+
+    /// The file is whole but must not be used.
+    pub(crate) fn refused(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Refused { path: path.to_path_buf(), reason: reason.into() }
+    }
+
+    /// Returns the same error once more, for a log that is poisoned by it.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Io { operation, path, source } => {
+                let source = match source.raw_os_error() {
+                    Some(code) => io::Error::from_raw_os_error(code),
+                    None => io::Error::new(source.kind(), source.to_string()),
+                };
+                Self::Io { operation, path: path.clone(), source }
+            }
+            Self::Corrupt { path, offset, reason } => Self::corrupt(path, *offset, reason),
+            Self::TooLarge { id, bytes, limit } => {
+                Self::TooLarge { id: *id, bytes: *bytes, limit: *limit }
+            }
+            Self::Refused { path, reason } => Self::refused(path, reason),
+        }
     }
 
     /// Returns whether the disk is full.

@@ -1,7 +1,13 @@
 //! What outlives a process, and the keyspace that it rebuilds.
+//!
+//! Two halves that do not import each other: the bytes on disk ([`wal`], [`snapshot`], [`data_dir`]), which know no keys,
+//! and the [`keyspace`], which knows no files.
 
+mod encoding;
 pub mod error;
+mod fs;
 pub mod keyspace;
 pub mod types;
+pub mod wal;
 
 pub use error::Error;
