@@ -1,0 +1,184 @@
+//! What can go wrong with a request, and the one place that says which status that is.
+//!
+//! Every body of an error is an object with `error`, a code for programs, and `message`, a sentence for people. The
+//! codes fall into the three outcomes of the store: *unknown* is 504 and nothing else, and every other error means that
+//! nothing was done.
+
+use std::borrow::Cow;
+
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use raftkv_storage::types::{Index, NodeId};
+use serde_json::{Map, Value, json};
+
+use super::body;
+use crate::{Cluster, Error, Unavailable};
+
+/// Why a request was not done, or may not have been.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The request cannot be understood: a code, and what is wrong.
+    Invalid(&'static str, String),
+    /// The key is not there.
+    NotFound(Bytes),
+    /// Nothing lives at this path.
+    UnknownRoute,
+    /// Something lives at this path, but does not take this method.
+    Method,
+    /// The body took too long.
+    SlowBody,
+    /// The key holds another type than a string.
+    WrongType,
+    /// Another node leads.
+    NotLeader {
+        /// Who leads.
+        leader: NodeId,
+        /// Its base URL.
+        http: String,
+        /// The same request there.
+        location: String,
+    },
+    /// The condition does not hold; the version that does, if the key is there.
+    Precondition(Option<Index>),
+    /// The key is longer than a key may be.
+    KeyTooLong,
+    /// The body or the value is longer than it may be, in bytes.
+    TooLarge(usize),
+    /// The body is of a type that is not taken.
+    MediaType,
+    /// The node is not able to answer now.
+    Store(Error),
+    /// More requests are under way, or more bytes held, than this frontend allows.
+    Busy(&'static str),
+    /// The node did not answer a probe in time.
+    Stalled,
+    /// The store answered something this frontend does not understand: a bug.
+    Internal(&'static str),
+}
+
+impl Failure {
+    /// Returns what an error of the store is to a client, who may be sent to the leader with the same request.
+    pub(super) fn from_store(error: Error, cluster: &Cluster, uri: &Uri) -> Self {
+        let Error::NotLeader { leader } = error else { return Self::Store(error) };
+        // A leader that is not among the members this node knows cannot be pointed to. The client tries again.
+        let Some(member) = cluster.member(leader) else { return Self::Store(Error::NoLeader) };
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let location = format!("{}{path}", member.http_url);
+        Self::NotLeader { leader, http: member.http_url.clone(), location }
+    }
+
+    /// Returns the status, the code, and the sentence.
+    fn describe(&self) -> (StatusCode, &'static str, Cow<'static, str>) {
+        use StatusCode as S;
+        match self {
+            Self::Invalid(code, message) => (S::BAD_REQUEST, code, message.clone().into()),
+            Self::NotFound(_) => (S::NOT_FOUND, "not_found", "the key does not exist".into()),
+            Self::UnknownRoute => {
+                (S::NOT_FOUND, "unknown_route", "nothing lives here; GET / lists what does".into())
+            }
+            Self::Method => (
+                S::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "the Allow header lists the methods this path takes".into(),
+            ),
+            Self::SlowBody => {
+                (S::REQUEST_TIMEOUT, "timeout", "the body did not arrive in time".into())
+            }
+            Self::WrongType => {
+                (S::CONFLICT, "wrong_type", "the key holds another type than a string".into())
+            }
+            Self::NotLeader { leader, .. } => {
+                (S::CONFLICT, "not_leader", format!("node {leader} leads; ask there").into())
+            }
+            Self::Precondition(_) => (
+                S::PRECONDITION_FAILED,
+                "precondition_failed",
+                "the key is not as the condition asks".into(),
+            ),
+            Self::KeyTooLong => {
+                (S::URI_TOO_LONG, "key_too_long", "a key has at most 65536 bytes".into())
+            }
+            Self::TooLarge(limit) => (
+                S::PAYLOAD_TOO_LARGE,
+                "too_large",
+                format!("the limit is {limit} bytes for this").into(),
+            ),
+            Self::MediaType => (
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "send Content-Type: application/json, or application/octet-stream for bytes".into(),
+            ),
+            Self::Store(error) => {
+                let (status, code) = store_status(error);
+                (status, code, error.to_string().into())
+            }
+            Self::Busy(message) => (S::SERVICE_UNAVAILABLE, "overloaded", (*message).into()),
+            Self::Stalled => {
+                (S::SERVICE_UNAVAILABLE, "stalled", "the node did not answer in time".into())
+            }
+            Self::Internal(message) => (S::INTERNAL_SERVER_ERROR, "internal", (*message).into()),
+        }
+    }
+
+    /// Adds what a program needs beside the code.
+    fn details(&self, fields: &mut Map<String, Value>) {
+        match self {
+            Self::NotFound(key) => {
+                let (name, text) = body::named_bytes("key", "key_base64", key);
+                fields.insert(name.to_owned(), text.into());
+            }
+            Self::NotLeader { leader, http, .. } => {
+                let leader = json!({ "id": leader.as_str(), "http": http });
+                fields.insert("leader".to_owned(), leader);
+            }
+            Self::Precondition(version) => {
+                fields.insert("version".to_owned(), json!(version));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Returns the status and the code for an error of the store.
+fn store_status(error: &Error) -> (StatusCode, &'static str) {
+    use StatusCode as S;
+    match error {
+        // Known leaders are told apart before; what is left here is a leader that cannot be pointed to.
+        Error::NoLeader | Error::NotLeader { .. } => (S::SERVICE_UNAVAILABLE, "no_leader"),
+        Error::Unknown => (S::GATEWAY_TIMEOUT, "unknown_outcome"),
+        Error::Unavailable(Unavailable::Loading) => (S::SERVICE_UNAVAILABLE, "loading"),
+        Error::Unavailable(Unavailable::Stopping) => (S::SERVICE_UNAVAILABLE, "stopping"),
+        Error::Unavailable(Unavailable::Overloaded) => (S::SERVICE_UNAVAILABLE, "overloaded"),
+        Error::Unavailable(Unavailable::NoSpace) => (S::INSUFFICIENT_STORAGE, "no_space"),
+        Error::Unavailable(Unavailable::TooLarge) => (S::PAYLOAD_TOO_LARGE, "too_large"),
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let (status, code, message) = self.describe();
+        if let Self::Internal(message) = self {
+            tracing::error!(message, "the store answered an HTTP request in an unknown form");
+        }
+        let mut fields = Map::new();
+        fields.insert("error".to_owned(), code.into());
+        fields.insert("message".to_owned(), message.into());
+        self.details(&mut fields);
+        let mut response = body::json(status, Value::Object(fields).to_string());
+        let headers = response.headers_mut();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        // What is left of a body that nobody will read must not be taken for the next request.
+        if matches!(self, Self::SlowBody | Self::TooLarge(_)) {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Self::NotLeader { location, .. } = &self
+            && let Ok(location) = HeaderValue::from_bytes(location.as_bytes())
+        {
+            headers.insert(header::LOCATION, location);
+        }
+        response
+    }
+}

@@ -1,0 +1,226 @@
+//! Connections: accepted, bounded in number and in time, and ended in good order.
+//!
+//! Accepting survives every error. What no longer fits is told so and closed, at once and at little cost; a connection
+//! that ends with bytes unread is closed in two steps, since a plain close would take the response back (a reset throws
+//! away what the client has not read yet).
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io::{self, ErrorKind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tower::ServiceExt;
+
+use super::guard::Guard;
+use super::router::router;
+use super::Options;
+use crate::Kv;
+
+/// How long accepting rests when the process has run out of something, such as file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections beyond the limit that are told so, at one time; any further one is closed without a word.
+const REFUSALS: usize = 64;
+
+/// How long a closed connection may take to read the last response, and how much it may still send.
+const LINGER_TIME: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 16 << 20;
+
+/// The head of a request, with its target of at most 64 KiB; also how much of a body is read ahead.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// What a connection is told before there is a request to answer.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+    retry-after: 1\r\nconnection: close\r\ncontent-length: 69\r\n\r\n\
+    {\"error\":\"overloaded\",\"message\":\"too many connections are open here\"}";
+const SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\n\
+    connection: close\r\ncontent-length: 78\r\n\r\n\
+    {\"error\":\"timeout\",\"message\":\"the head of the request did not arrive in time\"}";
+
+/// Serves HTTP until `stop` is ready; then requests under way are finished, within a time, and connections closed.
+///
+/// # Errors
+///
+/// None today: whatever goes wrong with a connection, the next one is accepted.
+pub async fn serve<K: Kv>(
+    listener: TcpListener,
+    kv: K,
+    options: Options,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let router = router(kv, &options);
+    let slots = Slots::new(options.max_connections);
+    let options = Arc::new(options);
+    let (stopping, stopped) = watch::channel(());
+    let mut connections = JoinSet::new();
+    let mut stop = pin!(stop);
+    loop {
+        let stream = tokio::select! {
+            () = &mut stop => break,
+            stream = accept(&listener) => stream,
+            Some(ended) = connections.join_next() => {
+                report(ended);
+                continue;
+            }
+        };
+        match slots.take() {
+            Slot::Open(held) => {
+                let (router, options) = (router.clone(), options.clone());
+                connections.spawn(converse(stream, router, options, stopped.clone(), held));
+            }
+            Slot::Refusal(held) => drop(connections.spawn(refuse(stream, held))),
+            Slot::None => {}
+        }
+    }
+    drop((listener, stopped));
+    drop(stopping);
+    let finish = async { while connections.join_next().await.map(report).is_some() {} };
+    if timeout(options.stop_timeout, finish).await.is_err() {
+        tracing::warn!("HTTP requests still under way are cut off");
+    }
+    Ok(())
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "an HTTP connection ended by a panic");
+    }
+}
+
+/// Accepts one connection, however often it takes.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            // These are about the one connection, which is gone.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::ConnectionAborted
+                        | ErrorKind::ConnectionReset
+                        | ErrorKind::Interrupted
+                ) => {}
+            Err(error) => {
+                tracing::warn!(%error, "accepting HTTP connections pauses");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The connections there may be.
+struct Slots {
+    open: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
+}
+
+enum Slot {
+    Open(OwnedSemaphorePermit),
+    Refusal(OwnedSemaphorePermit),
+    None,
+}
+
+impl Slots {
+    fn new(connections: usize) -> Self {
+        let open = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
+        Self { open, refusals: Arc::new(Semaphore::new(REFUSALS)) }
+    }
+
+    fn take(&self) -> Slot {
+        if let Ok(held) = self.open.clone().try_acquire_owned() {
+            return Slot::Open(held);
+        }
+        self.refusals.clone().try_acquire_owned().map_or(Slot::None, Slot::Refusal)
+    }
+}
+
+/// Answers the requests of one connection until either side has enough.
+async fn converse(
+    stream: TcpStream,
+    router: Router,
+    options: Arc<Options>,
+    mut stopped: watch::Receiver<()>,
+    _held: OwnedSemaphorePermit,
+) {
+    // Without it a response of two segments waits for the client's delayed acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let (guard, answering) = Guard::new(stream, options.header_timeout, options.write_timeout);
+    let service = service_fn(move |request| answer(router.clone(), answering.clone(), request));
+    let mut connection = Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.idle_timeout)
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(TokioIo::new(guard), service);
+    let mut is_stopping = false;
+    let ended = loop {
+        tokio::select! {
+            ended = poll_fn(|context| connection.poll_without_shutdown(context)) => break ended,
+            _ = stopped.changed(), if !is_stopping => {
+                is_stopping = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an HTTP connection ended early");
+    }
+    let Some(parts) = connection.into_parts() else { return };
+    let (mut stream, is_cut) = parts.io.into_inner().into_parts();
+    if is_cut {
+        let _ = timeout(LINGER_TIME, stream.write_all(SLOW)).await;
+    }
+    linger(stream).await;
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+fn answer(router: Router, answering: Arc<AtomicBool>, request: Request<Incoming>) -> Answer {
+    answering.store(true, Ordering::Relaxed);
+    Box::pin(async move {
+        let response = router.oneshot(request.map(Body::new)).await;
+        answering.store(false, Ordering::Relaxed);
+        response
+    })
+}
+
+/// Tells a client that there is no room.
+async fn refuse(mut stream: TcpStream, _held: OwnedSemaphorePermit) {
+    if let Ok(Ok(())) = timeout(LINGER_TIME, stream.write_all(FULL)).await {
+        linger(stream).await;
+    }
+}
+
+/// Closes a connection so that the client can still read what it was sent: says that nothing more will come, then throws
+/// away what arrives until the client closes too, within limits.
+async fn linger(mut stream: TcpStream) {
+    let close = async {
+        stream.shutdown().await?;
+        let mut left = LINGER_BYTES;
+        let mut buffer = vec![0; 4 << 10];
+        while left > 0 {
+            match stream.read(&mut buffer).await? {
+                0 => break,
+                read => left = left.saturating_sub(read),
+            }
+        }
+        io::Result::Ok(())
+    };
+    // However it ends, the connection is gone.
+    let _ = timeout(LINGER_TIME, close).await;
+}
