@@ -47,9 +47,9 @@ pub struct ServeArgs {
     /// Allow a --host that is not loopback: anyone who reaches the ports can read and write everything
     #[arg(long, env = "RAFTKV_INSECURE_LISTEN")]
     pub insecure_listen: bool,
-    /// The size of one segment of the log, in bytes: 1 MiB to 1 GiB
+    /// The size of one segment of the log, in bytes: 48 MiB (the largest request fits twice) to 1 GiB
     #[arg(long, env = "RAFTKV_WAL_SEGMENT_BYTES", default_value_t = 64 << 20, value_name = "BYTES")]
-    #[arg(value_parser = clap::value_parser!(u64).range((1 << 20)..=(1 << 30)))]
+    #[arg(value_parser = clap::value_parser!(u64).range((48 << 20)..=(1 << 30)))]
     pub wal_segment_bytes: u64,
     /// Take a snapshot after this many bytes of log (later, when the last snapshot was larger than that)
     #[arg(long, env = "RAFTKV_SNAPSHOT_LOG_BYTES", default_value_t = 4 << 20, value_name = "BYTES")]

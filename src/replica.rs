@@ -202,7 +202,7 @@ impl Replica {
     /// Returns what a snapshot of this moment contains.
     #[must_use]
     pub fn snapshot(&self) -> (SnapshotMeta, View) {
-        (self.raft.snapshot_meta(self.raft.status().applied), self.keyspace.view())
+        (self.raft.snapshot_meta(self.raft.applied()), self.keyspace.view())
     }
 
     /// A snapshot up to this index is durable: the log below it may go.

@@ -337,7 +337,8 @@ impl Driver {
             (new.role, new.term, new.leader, new.cluster) = (role, term, leader, cluster);
             new.last_leader = leader.or(known.last_leader);
             for member in &mut new.members {
-                member.live = member.id == new.node || raft.is_live(member.id);
+                // A follower hears of the others only through the leader, and takes them to be alive.
+                member.live = raft.peer(member.id).is_none_or(|peer| peer.active);
             }
             if **known == new {
                 return false;

@@ -76,6 +76,18 @@ pub enum ProgressState {
     Snapshot,
 }
 
+impl ProgressState {
+    /// Returns the name in lower case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+            Self::Replicate => "replicate",
+            Self::Snapshot => "snapshot",
+        }
+    }
+}
+
 impl Progress {
     /// Starts as a new leader does (Figure 2): nothing known, everything hoped.
     pub(super) fn new(last: Index) -> Self {

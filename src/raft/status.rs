@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{EntryId, Index, NodeId, ProgressState, Raft, RoleState, Term};
+use super::{EntryId, Index, NodeId, Progress, ProgressState, Raft, RoleState, Term};
 
 /// The role of a server (Figure 4), and the one in which it sounds out an election (thesis §9.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,21 +83,43 @@ impl Raft {
         }
     }
 
+    /// Returns the last index handed out to be applied.
+    #[must_use]
+    pub fn applied(&self) -> Index {
+        self.applied_index
+    }
+
+    /// Returns the bytes of log since the newest snapshot.
+    #[must_use]
+    pub fn bytes_since_snapshot(&self) -> usize {
+        self.log.bytes_above_snapshot()
+    }
+
+    /// Returns what is known of another member, if this server leads.
+    #[must_use]
+    pub fn peer(&self, id: NodeId) -> Option<PeerStatus> {
+        let RoleState::Leader(leader) = &self.role else { return None };
+        leader.peers.get(&id).map(|progress| self.peer_status(progress))
+    }
+
+    fn peer_status(&self, progress: &Progress) -> PeerStatus {
+        PeerStatus {
+            match_index: progress.match_index,
+            next_index: progress.next_index,
+            state: progress.state(),
+            active: progress.silent_ticks < self.options.election_ticks.start,
+        }
+    }
+
     /// Returns everything there is to see.
     #[must_use]
     pub fn status(&self) -> Status {
         let peers = match &self.role {
-            RoleState::Leader(leader) => leader.peers.iter().map(|(id, progress)| {
-                let active = progress.silent_ticks < self.options.election_ticks.start;
-                let (match_index, next_index) = (progress.match_index, progress.next_index);
-                (*id, PeerStatus { match_index, next_index, state: progress.state(), active })
-            }),
-            _ => return self.status_without_peers(),
+            RoleState::Leader(leader) => {
+                leader.peers.iter().map(|(id, peer)| (*id, self.peer_status(peer))).collect()
+            }
+            _ => BTreeMap::new(),
         };
-        Status { peers: peers.collect(), ..self.status_without_peers() }
-    }
-
-    fn status_without_peers(&self) -> Status {
         Status {
             id: self.id,
             role: self.role(),
@@ -111,7 +133,7 @@ impl Raft {
             snapshot: self.snapshot,
             log_bytes: self.log.bytes(),
             bytes_since_snapshot: self.log.bytes_above_snapshot(),
-            peers: BTreeMap::new(),
+            peers,
         }
     }
 }

@@ -93,9 +93,11 @@ impl Cluster {
                 ["--grpc-peers", &grpc],
                 ["--http-peers", &http],
                 ["--resp-peers", &resp],
-                ["--wal-segment-bytes", "1048576"],
             ];
             node.flags = flags.as_flattened().iter().chain(extra).map(ToString::to_string).collect();
+            if !extra.contains(&"--wal-segment-bytes") {
+                node.flags.extend(["--wal-segment-bytes".to_owned(), (48 << 20).to_string()]);
+            }
             node.start();
         }
         Self { nodes, dir }

@@ -1,0 +1,322 @@
+//! Three real processes, and what may happen to them: kill -9, a pause, a restart of all, a long absence.
+//!
+//! The promise under test each time: what was acknowledged is there, once, and no read is older than what was acknowledged
+//! before it began.
+
+mod process;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use process::client::{Resp, Value, http, http_get};
+use process::{Cluster, wait_for};
+use rustix::process::Signal;
+
+/// What the writers know of their writes.
+#[derive(Debug, Default)]
+struct Ledger {
+    /// Keys whose write was acknowledged, with their values.
+    acknowledged: BTreeMap<String, String>,
+    /// Increments of the shared counter that were acknowledged.
+    increments: i64,
+    /// Increments of which nobody knows.
+    unknown: i64,
+}
+
+/// Clients that write unique keys and increment a counter, following the leader.
+struct Load {
+    stop: Arc<AtomicBool>,
+    ledger: Arc<Mutex<Ledger>>,
+    writers: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(cluster: &Cluster, writers: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let ledger = Arc::new(Mutex::new(Ledger::default()));
+        let ports: Vec<u16> = cluster.nodes.iter().map(|node| node.resp).collect();
+        let leader = Arc::new(AtomicU16::new(cluster.nodes[cluster.leader()].resp));
+        let writers = (0..writers).map(|writer| {
+            let (stop, ledger) = (Arc::clone(&stop), Arc::clone(&ledger));
+            let (ports, leader) = (ports.clone(), Arc::clone(&leader));
+            std::thread::spawn(move || write_until(writer, &stop, &ledger, &ports, &leader))
+        });
+        Self { stop, ledger: Arc::clone(&ledger), writers: writers.collect() }
+    }
+
+    fn acknowledged(&self) -> usize {
+        self.ledger.lock().unwrap().acknowledged.len()
+    }
+
+    fn wait_for_progress(&self) {
+        let before = self.acknowledged();
+        wait_for("more acknowledged writes", || (self.acknowledged() > before + 50).then_some(()));
+    }
+
+    fn stop(self) -> Ledger {
+        self.stop.store(true, Ordering::Release);
+        for writer in self.writers {
+            writer.join().unwrap();
+        }
+        Arc::try_unwrap(self.ledger).unwrap().into_inner().unwrap()
+    }
+}
+
+fn write_until(
+    writer: usize,
+    stop: &AtomicBool,
+    ledger: &Mutex<Ledger>,
+    ports: &[u16],
+    leader: &AtomicU16,
+) {
+    let mut connection: Option<Resp> = None;
+    let mut next = 0;
+    while !stop.load(Ordering::Acquire) {
+        let mut client = match connection.take() {
+            Some(client) => client,
+            None => match Resp::connect(leader.load(Ordering::Relaxed)) {
+                Ok(client) => client,
+                Err(_) => {
+                    // Ask the next one who leads.
+                    let at = ports.iter().position(|port| *port == leader.load(Ordering::Relaxed));
+                    let other = ports[(at.unwrap_or(0) + 1) % ports.len()];
+                    leader.store(other, Ordering::Relaxed);
+                    continue;
+                }
+            },
+        };
+        let (key, value) = (format!("w{writer}:{next}"), format!("v{next}"));
+        let set = client.call(&["SET", &key, &value]);
+        let incremented = if set.is_ok() { client.call(&["INCR", "counter"]) } else { Err(String::new()) };
+        let mut ledger = ledger.lock().unwrap();
+        if set == Ok(Value::Simple("OK".into())) {
+            ledger.acknowledged.insert(key, value);
+            next += 1;
+        }
+        match &incremented {
+            Ok(Value::Integer(_)) => ledger.increments += 1,
+            // MOVED and CLUSTERDOWN say that nothing was done.
+            Ok(Value::Error(error)) if !error.starts_with("TIMEOUT") => {}
+            _ if set.is_err() => {}
+            _ => ledger.unknown += 1,
+        }
+        drop(ledger);
+        let moved = set.as_ref().ok().or(incremented.as_ref().ok()).and_then(Value::moved_to);
+        match moved {
+            Some(port) => leader.store(port, Ordering::Relaxed),
+            None if incremented.is_ok() => connection = Some(client),
+            None => {}
+        }
+    }
+}
+
+/// Checks on the leader that every acknowledged write is there, and that the counter was counted right.
+fn assert_nothing_lost(cluster: &Cluster, ledger: &Ledger) {
+    assert!(ledger.acknowledged.len() > 50, "too few writes to say anything: {ledger:?}");
+    let leader = &cluster.nodes[cluster.leader()];
+    let mut client = leader.resp();
+    for (key, value) in &ledger.acknowledged {
+        let read = client.call(&["GET", key]).unwrap();
+        assert_eq!(read.text(), Some(value.as_str()), "{key} was acknowledged");
+    }
+    let counter = client.call(&["GET", "counter"]).unwrap();
+    let counter: i64 = counter.text().unwrap().parse().unwrap();
+    let most = ledger.increments + ledger.unknown;
+    assert!(
+        (ledger.increments..=most).contains(&counter),
+        "{counter} is not within {} acknowledged and {} unknown increments",
+        ledger.increments,
+        ledger.unknown
+    );
+}
+
+#[test]
+fn a_killed_leader_loses_no_acknowledged_write() {
+    let mut cluster = Cluster::start(3, &[]);
+    let load = Load::start(&cluster, 4);
+    for _ in 0..3 {
+        load.wait_for_progress();
+        let leader = cluster.leader();
+        cluster.nodes[leader].kill();
+        load.wait_for_progress();
+        cluster.nodes[leader].start();
+    }
+    load.wait_for_progress();
+    let ledger = load.stop();
+    assert_nothing_lost(&cluster, &ledger);
+    cluster.assert_converged();
+}
+
+#[test]
+fn a_restart_of_all_loses_no_acknowledged_write() {
+    let mut cluster = Cluster::start(3, &["--snapshot-log-bytes", "65536"]);
+    let load = Load::start(&cluster, 4);
+    load.wait_for_progress();
+    for node in &mut cluster.nodes {
+        node.kill();
+    }
+    for node in &mut cluster.nodes {
+        node.start();
+    }
+    load.wait_for_progress();
+    let ledger = load.stop();
+    assert_nothing_lost(&cluster, &ledger);
+    cluster.assert_converged();
+}
+
+#[test]
+fn five_nodes_survive_two() {
+    let mut cluster = Cluster::start(5, &[]);
+    let load = Load::start(&cluster, 2);
+    load.wait_for_progress();
+    let leader = cluster.leader();
+    cluster.nodes[leader].kill();
+    cluster.nodes[(leader + 1) % 5].kill();
+    load.wait_for_progress();
+    assert_nothing_lost(&cluster, &load.stop());
+}
+
+#[test]
+fn one_node_alone_is_a_cluster_that_remembers() {
+    let mut cluster = Cluster::start(1, &[]);
+    let leader = cluster.leader();
+    let mut client = cluster.nodes[leader].resp();
+    assert_eq!(client.call(&["INCR", "n"]), Ok(Value::Integer(1)));
+    cluster.nodes[0].kill();
+    cluster.nodes[0].start();
+    cluster.leader();
+    let mut client = cluster.nodes[0].resp();
+    assert_eq!(client.call(&["INCR", "n"]), Ok(Value::Integer(2)));
+    assert!(cluster.nodes[0].stop().success(), "SIGTERM is a clean stop");
+}
+
+#[test]
+fn a_follower_that_was_away_catches_up_by_the_log() {
+    let mut cluster = Cluster::start(3, &[]);
+    let away = cluster.follower();
+    cluster.nodes[away].kill();
+    let leader = cluster.leader();
+    let mut client = cluster.nodes[leader].resp();
+    for at in 0..100 {
+        client.call(&["SET", &format!("k{at}"), "v"]).unwrap();
+    }
+    cluster.nodes[away].start();
+    cluster.assert_converged();
+    assert_eq!(cluster.nodes[away].status().unwrap()["snapshot_index"], 0, "no snapshot was needed");
+}
+
+#[test]
+fn a_follower_behind_the_log_catches_up_by_a_snapshot() {
+    let mut cluster = Cluster::start(3, &["--snapshot-log-bytes", "65536"]);
+    let away = cluster.follower();
+    cluster.nodes[away].kill();
+    let leader = cluster.leader();
+    let mut client = cluster.nodes[leader].resp();
+    let value = "x".repeat(10_000);
+    // More than the log keeps in memory for followers that are a little behind.
+    for at in 0..400 {
+        client.call(&["SET", &format!("k{at}"), &value]).unwrap();
+    }
+    client.call(&["SET", "mortal", "v", "PX", "600000"]).unwrap();
+    cluster.nodes[away].start();
+    cluster.assert_converged();
+    let status = cluster.nodes[away].status().unwrap();
+    assert!(status["snapshot_index"].as_u64().unwrap() > 0, "a snapshot was installed: {status}");
+    assert!(cluster.nodes[leader].log().contains("sending snapshot"));
+    // What it took over, it can serve and hand on after a restart.
+    cluster.nodes[away].kill();
+    cluster.nodes[away].start();
+    client.call(&["SET", "after", "v"]).unwrap();
+    cluster.assert_converged();
+}
+
+#[test]
+fn a_paused_leader_serves_no_stale_read() {
+    let cluster = Cluster::start(3, &[]);
+    for round in 0..3 {
+        let old = cluster.leader();
+        let mut on_old = cluster.nodes[old].resp();
+        on_old.call(&["SET", "k", &format!("before {round}")]).unwrap();
+        cluster.nodes[old].signal(Signal::STOP);
+        // Asked while it cannot answer, and answered by whoever it is when it wakes.
+        on_old.send(&["GET", "k"]).unwrap();
+        let written = wait_for("a write through another leader", || {
+            cluster.nodes.iter().enumerate().filter(|(at, _)| *at != old).find_map(|(_, node)| {
+                let reply = node.try_resp()?.call(&["SET", "k", &format!("after {round}")]);
+                (reply == Ok(Value::Simple("OK".into()))).then_some(())
+            })
+        });
+        let () = written;
+        cluster.nodes[old].signal(Signal::CONT);
+        let value = on_old.receive().unwrap();
+        let is_error = matches!(value, Value::Error(_));
+        let is_fresh = value.text() == Some(&format!("after {round}"));
+        assert!(is_error || is_fresh, "a stale read: {value:?}");
+    }
+}
+
+#[test]
+fn followers_and_both_frontends_agree_on_who_leads() {
+    let cluster = Cluster::start(3, &[]);
+    let (leader, follower) = (cluster.leader(), cluster.follower());
+    let (leader, follower) = (&cluster.nodes[leader], &cluster.nodes[follower]);
+    let reply = wait_for("a redirect", || {
+        let reply = follower.resp().call(&["GET", "k"]).unwrap();
+        reply.moved_to().map(|_| reply)
+    });
+    assert_eq!(reply, Value::Error(format!("MOVED 7629 127.0.0.1:{}", leader.resp)));
+    let (status, body) = http_get(follower.http, "/kv/k").unwrap();
+    assert_eq!(status, 409);
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["error"], "not_leader");
+    assert_eq!(body["leader"]["id"], leader.id.as_str());
+    assert_eq!(body["leader"]["http"], format!("http://127.0.0.1:{}", leader.http));
+
+    // What one frontend writes, the other reads.
+    let (status, _) = http(leader.http, "PUT", "/kv/k", br#"{"value":"v"}"#).unwrap();
+    assert_eq!(status, 200);
+    assert_eq!(leader.resp().call(&["GET", "k"]), Ok(Value::Bulk(b"v".to_vec())));
+}
+
+#[test]
+fn a_cluster_without_a_majority_says_so_and_recovers() {
+    let mut cluster = Cluster::start(3, &[]);
+    let leader = cluster.leader();
+    let (a, b) = ((leader + 1) % 3, (leader + 2) % 3);
+    cluster.nodes[a].kill();
+    cluster.nodes[b].kill();
+    let mut client = cluster.nodes[leader].resp();
+    // The one that was under way when leadership was lost may or may not be.
+    wait_for("a definite refusal", || match client.call(&["SET", "k", "v"]).unwrap() {
+        Value::Error(error) if error.starts_with("CLUSTERDOWN") => Some(()),
+        Value::Error(error) => {
+            assert!(error.starts_with("TIMEOUT"), "{error}");
+            None
+        }
+        other => panic!("{other:?} without a majority"),
+    });
+    let read = client.call(&["GET", "k"]).unwrap();
+    assert!(matches!(read, Value::Error(error) if error.starts_with("CLUSTERDOWN")));
+    cluster.nodes[a].start();
+    let back = cluster.leader();
+    assert!([leader, a].contains(&back));
+}
+
+#[test]
+fn a_key_that_has_expired_stays_dead_across_leaders() {
+    let mut cluster = Cluster::start(3, &[]);
+    let leader = cluster.leader();
+    let mut client = cluster.nodes[leader].resp();
+    client.call(&["SET", "mortal", "v", "PX", "50"]).unwrap();
+    wait_for("its death", || {
+        (client.call(&["GET", "mortal"]).unwrap() == Value::Null).then_some(())
+    });
+    cluster.nodes[leader].kill();
+    let next = cluster.leader();
+    let mut client = cluster.nodes[next].resp();
+    assert_eq!(client.call(&["GET", "mortal"]), Ok(Value::Null));
+    cluster.nodes[leader].start();
+    cluster.assert_converged();
+}

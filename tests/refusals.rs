@@ -1,0 +1,164 @@
+//! Bad input from an operator or a stranger: one clear line, or a closed connection, and nothing lost.
+
+mod process;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use process::client::Value;
+use process::{Cluster, free_port, run_to_end, wait_for};
+
+/// Runs a command that must refuse, and returns its one line.
+fn refusal(command: std::process::Command) -> String {
+    let output = run_to_end(command);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "it should have refused: {error}");
+    let lines: Vec<&str> = error.lines().filter(|line| line.starts_with("raftkv: ")).collect();
+    assert_eq!(lines.len(), 1, "one line says why: {error}");
+    lines[0].to_owned()
+}
+
+#[test]
+fn a_data_directory_is_for_one_node_of_one_cluster() {
+    let mut one = Cluster::start(1, &[]);
+    one.leader();
+    let locked = refusal(one.nodes[0].command());
+    assert!(locked.contains("use"), "{locked}");
+
+    assert!(one.nodes[0].stop().success());
+    let mut other_node = one.nodes[0].command();
+    other_node.args(["--node-id", "B", "--grpc-peers", "", "--http-peers", "", "--resp-peers", ""]);
+    let other_node = refusal(other_node);
+    assert!(other_node.contains("node A") || other_node.contains("belongs"), "{other_node}");
+
+    let mut other_members = one.nodes[0].command();
+    other_members.args(["--grpc-peers", "B=127.0.0.1:1", "--http-peers", "B=http://127.0.0.1:2"]);
+    other_members.args(["--resp-peers", "B=127.0.0.1:3"]);
+    let other_members = refusal(other_members);
+    assert!(other_members.contains("a cluster of A, but the flags name A, B"), "{other_members}");
+}
+
+#[test]
+fn a_node_with_the_data_of_another_cluster_is_refused_and_ends() {
+    let mut ours = Cluster::start(3, &[]);
+    let mut theirs = Cluster::start(3, &[]);
+    let (at, _) = (ours.follower(), theirs.leader());
+    theirs.assert_converged();
+    ours.assert_converged();
+    for node in &mut theirs.nodes {
+        assert!(node.stop().success());
+    }
+    assert!(ours.nodes[at].stop().success());
+    std::fs::rename(&ours.nodes[at].data_dir, ours.dir().join("aside")).unwrap();
+    std::fs::rename(&theirs.nodes[at].data_dir, &ours.nodes[at].data_dir).unwrap();
+    let line = refusal(ours.nodes[at].command());
+    assert!(line.contains("is --data-dir right?"), "{line}");
+    ours.leader();
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let cluster = Cluster::start(1, &[]);
+    cluster.leader();
+    for flag in ["--grpc-port", "--http-port", "--resp-port"] {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, free_port())).unwrap();
+        let port = taken.local_addr().unwrap().port().to_string();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_raftkv"));
+        let dir = cluster.dir().join(flag);
+        command.args(["serve", "--node-id", "Z", "--data-dir"]).arg(dir);
+        for other in ["--grpc-port", "--http-port", "--resp-port"] {
+            let free = free_port().to_string();
+            command.args([other, if other == flag { &port } else { &free }]);
+        }
+        let line = refusal(command);
+        assert!(line.contains(flag) && line.contains(&port), "{line}");
+    }
+}
+
+#[test]
+fn nobody_listens_to_the_world_by_accident() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_raftkv"));
+    command.args(["serve", "--node-id", "A", "--host", "0.0.0.0", "--data-dir"]).arg(dir.path());
+    assert!(refusal(command).contains("--insecure-listen"));
+}
+
+#[test]
+fn strangers_on_any_port_leave_the_node_serving() {
+    let cluster = Cluster::start(3, &[]);
+    let leader = &cluster.nodes[cluster.leader()];
+    let mut held = Vec::new();
+    for port in [leader.grpc, leader.http, leader.resp] {
+        for garbage in [
+            b"\x00\xff\x13garbage\r\n\r\n".repeat(1000),
+            b"*1\r\n".repeat(2_621_440),
+            b"GET / HTTP/1.1\r\n".repeat(10_000),
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\xff".to_vec(),
+            b"*1000000000\r\n$1000000000\r\n".to_vec(),
+            vec![0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03],
+        ] {
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+            stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
+            stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+            // The node may close while it is written to, and need not answer.
+            let _ = stream.write_all(&garbage);
+            let _ = stream.read(&mut [0; 1024]);
+            held.push(stream);
+        }
+        // Half-open: connected, and silent.
+        held.extend((0..50).map(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap()));
+    }
+    let mut client = leader.resp();
+    for at in 0..100 {
+        let reply = client.call(&["SET", "k", &at.to_string()]);
+        assert_eq!(reply, Ok(Value::Simple("OK".into())), "the same leader goes on serving");
+    }
+    wait_for("readiness", || {
+        let (status, _) = process::client::http_get(leader.http, "/readyz").ok()?;
+        (status == 200).then_some(())
+    });
+    drop(held);
+}
+
+#[test]
+fn inspect_shows_what_is_on_disk_and_names_the_first_bad_byte() {
+    let mut cluster = Cluster::start(1, &["--snapshot-log-bytes", "65536"]);
+    cluster.leader();
+    let mut client = cluster.nodes[0].resp();
+    for at in 0..100 {
+        client.call(&["SET", &format!("k{at}"), &"x".repeat(2_000)]).unwrap();
+    }
+    wait_for("a snapshot", || {
+        let index = cluster.nodes[0].status()?["snapshot_index"].as_u64()?;
+        (index > 0).then_some(())
+    });
+    assert!(cluster.nodes[0].stop().success());
+    let inspect = |what: &str, path: &std::path::Path| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_raftkv"));
+        command.args(["inspect", what]).arg(path);
+        run_to_end(command)
+    };
+    let files = |dir: &str| {
+        let dir = std::fs::read_dir(cluster.nodes[0].data_dir.join(dir)).unwrap();
+        let mut files: Vec<_> = dir.map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files
+    };
+    let wal = inspect("wal", &cluster.nodes[0].data_dir.join("wal"));
+    assert!(wal.status.success(), "{wal:?}");
+    assert!(String::from_utf8(wal.stdout).unwrap().contains("@1"));
+    let snapshot = files("snapshots").pop().unwrap();
+    let whole = inspect("snapshot", &snapshot);
+    assert!(whole.status.success(), "{whole:?}");
+    assert!(String::from_utf8(whole.stdout).unwrap().contains("digest"));
+
+    let mut bytes = std::fs::read(&snapshot).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&snapshot, bytes).unwrap();
+    let broken = inspect("snapshot", &snapshot);
+    assert!(!broken.status.success());
+    let error = String::from_utf8(broken.stderr).unwrap();
+    assert!(error.contains("corrupt at offset"), "{error}");
+}
