@@ -1,0 +1,375 @@
+//! A cluster in memory: servers, a network and disks that a test plays by hand.
+//!
+//! Nothing happens by itself. A message stays in the network until it is delivered or dropped, a write stays unsynced until
+//! it is synced (at once, unless a test wants otherwise), and a crash loses what was not. The state machine is the list of
+//! commands it was given.
+//!
+//! All that happens is written down in [`Cluster::trace`], and checked against the properties of Figure 3.
+
+#![allow(dead_code)] // Each test program uses its part of this.
+
+pub(crate) mod disk;
+pub(crate) mod notation;
+pub(crate) mod safety;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use raftkv::raft::{Envelope, Message, Options, Raft, ReadId, Ready, Recovered, Role};
+use raftkv_storage::types::{Configuration, Entry, EntryId, Index, NodeId, Payload, Term};
+
+use disk::{Disk, Image, Pending};
+use safety::Safety;
+
+/// Returns a server's id.
+pub(crate) fn id(name: &str) -> NodeId {
+    name.parse().unwrap()
+}
+
+/// One server with its disk. Crashed if there is no `raft`.
+pub(crate) struct Node {
+    pub(crate) raft: Option<Raft>,
+    pub(crate) disk: Disk,
+    /// The log and the rest of the disk as they will be when everything is synced.
+    pub(crate) image: Image,
+    /// The state machine: all commands that were applied, and the last index of them.
+    pub(crate) state: Vec<String>,
+    pub(crate) applied: Index,
+    starts: u64,
+}
+
+/// Some servers and what lies between them.
+pub(crate) struct Cluster {
+    pub(crate) nodes: BTreeMap<NodeId, Node>,
+    /// What is on the way, oldest first.
+    pub(crate) network: Vec<Envelope>,
+    /// One-way links that lose everything.
+    pub(crate) cut: BTreeSet<(NodeId, NodeId)>,
+    pub(crate) options: Options,
+    pub(crate) configuration: Configuration,
+    pub(crate) sync_at_once: bool,
+    pub(crate) trace: Vec<String>,
+    pub(crate) safety: Safety,
+    seed: u64,
+}
+
+impl Cluster {
+    /// Starts a new cluster of these members.
+    pub(crate) fn new(configuration: Configuration, options: Options, seed: u64) -> Self {
+        let mut cluster = Self {
+            nodes: BTreeMap::new(),
+            network: Vec::new(),
+            cut: BTreeSet::new(),
+            options,
+            configuration,
+            sync_at_once: true,
+            trace: Vec::new(),
+            safety: Safety::default(),
+            seed,
+        };
+        for member in cluster.configuration.members() {
+            cluster.recover(member, Recovered::default());
+        }
+        cluster
+    }
+
+    /// Starts a new cluster of so many voters, `n1`, `n2`, … .
+    pub(crate) fn voters(count: usize) -> Self {
+        let voters = (1..=count).map(|number| id(&format!("n{number}")));
+        Self::new(Configuration::bootstrap(voters), Options::default(), 1)
+    }
+
+    /// Starts a server from a disk with this on it, instead of what it had.
+    pub(crate) fn recover(&mut self, id: NodeId, recovered: Recovered) {
+        let image = Image::new(recovered);
+        let node = Node {
+            raft: None,
+            disk: Disk { durable: image.clone(), pending: Vec::new() },
+            image,
+            state: Vec::new(),
+            applied: 0,
+            starts: 0,
+        };
+        self.nodes.insert(id, node);
+        self.restart(id);
+    }
+
+    pub(crate) fn crash(&mut self, id: NodeId) {
+        let node = self.node_mut(id);
+        node.raft = None;
+        node.disk.pending.clear();
+        node.image = node.disk.durable.clone();
+    }
+
+    pub(crate) fn restart(&mut self, id: NodeId) {
+        self.crash(id);
+        let (options, bootstrap) = (self.options.clone(), self.configuration.clone());
+        let number = self.nodes.keys().position(|other| *other == id).unwrap() as u64;
+        let seed = self.seed;
+        let node = self.node_mut(id);
+        node.starts += 1;
+        let recovered = node.disk.durable.recovered.clone();
+        let snapshot = recovered.snapshot.as_ref().map(|meta| meta.last).unwrap_or_default();
+        let seed = seed * 10_000 + node.starts * 100 + number;
+        node.raft = Some(Raft::new(id, options, bootstrap, recovered, seed));
+        node.applied = snapshot.index;
+        let state = self.safety.state_at(snapshot);
+        self.node_mut(id).state = state;
+        self.turn(id);
+    }
+
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
+        self.nodes.get(&id).expect("the node exists")
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        self.nodes.get_mut(&id).expect("the node exists")
+    }
+
+    /// Returns a server that runs.
+    pub(crate) fn raft(&self, id: NodeId) -> &Raft {
+        self.node(id).raft.as_ref().expect("the node runs")
+    }
+
+    /// Lets a server take in something, if it runs, without ending its turn.
+    pub(crate) fn with<T>(&mut self, id: NodeId, event: impl FnOnce(&mut Raft) -> T) -> Option<T> {
+        let node = self.node_mut(id);
+        let raft = node.raft.as_mut()?;
+        let before = (raft.role(), raft.term());
+        let result = event(raft);
+        let after = (raft.role(), raft.term());
+        if before != after {
+            let (role, term) = after;
+            self.trace.push(notation::role(id, term, role));
+            if role == Role::Leader {
+                self.safety.elected(id, term, &self.nodes[&id].image);
+            }
+        }
+        Some(result)
+    }
+
+    /// Lets a server take in something, and ends its turn.
+    pub(crate) fn event<T>(&mut self, id: NodeId, event: impl FnOnce(&mut Raft) -> T) -> Option<T> {
+        let result = self.with(id, event);
+        self.turn(id);
+        result
+    }
+
+    /// Ends a server's turn: does with its effects what the process around it would.
+    pub(crate) fn turn(&mut self, id: NodeId) {
+        let Some(ready) = self.with(id, Raft::ready) else { return };
+        let Ready { messages, write, promises, committed, reads } = ready;
+        messages.into_iter().for_each(|envelope| self.send(envelope));
+        let (role, term) = (self.raft(id).role(), self.raft(id).term());
+        self.safety.writes(id, role, &write, &self.node(id).image);
+        let written = !write.entries.is_empty() || write.snapshot.is_some();
+        self.node_mut(id).image.write(&write);
+        if written {
+            self.safety.log_matching(&self.nodes);
+        }
+        if let Some(meta) = &write.snapshot {
+            let state = self.safety.state_at(meta.last);
+            let node = self.node_mut(id);
+            node.state = state;
+            node.applied = meta.last.index;
+            self.trace.push(format!("{id} installs snapshot {}", meta.last));
+        }
+        if !write.is_empty() || !promises.is_empty() {
+            self.node_mut(id).disk.pending.push(Pending { write, promises });
+        }
+        for entry in committed {
+            self.apply(id, &entry);
+        }
+        for read in reads {
+            let node = self.node(id);
+            self.safety.read(read, node.applied);
+            let last = node.state.last().map_or("nothing", String::as_str);
+            let line = format!("{id}@{term} reads #{} = {last} (applied {})", read.0, node.applied);
+            self.trace.push(line);
+        }
+        let node = self.node(id);
+        if self.sync_at_once || node.disk.pending.iter().all(|pending| pending.write.is_empty()) {
+            self.sync(id);
+        }
+    }
+
+    fn apply(&mut self, id: NodeId, entry: &Entry) {
+        let node = self.nodes.get_mut(&id).expect("the node exists");
+        assert_eq!(entry.id.index, node.applied + 1, "{id} applies in order");
+        node.applied = entry.id.index;
+        if let Payload::Command(command) = &entry.payload {
+            node.state.push(String::from_utf8_lossy(command).into_owned());
+        }
+        self.safety.applied(id, entry, &node.state);
+        self.trace.push(format!("{id} applies {}", notation::entry(entry)));
+    }
+
+    /// Makes everything durable that a server has written so far, and lets go of what waited for it.
+    pub(crate) fn sync(&mut self, id: NodeId) {
+        let pending = std::mem::take(&mut self.node_mut(id).disk.pending);
+        let mut own = Vec::new();
+        for Pending { write, promises } in pending {
+            self.node_mut(id).disk.durable.write(&write);
+            if !write.is_empty() {
+                self.trace.push(notation::write(id, &write));
+            }
+            let last = write.entries.last().map(|entry| entry.id);
+            if let Some(last) = last.or(write.snapshot.map(|meta| meta.last)) {
+                self.with(id, |raft| raft.persisted(last));
+                own.push(None);
+            }
+            for promise in promises {
+                if promise.to == id {
+                    own.push(Some(promise));
+                } else {
+                    self.send(promise);
+                }
+            }
+        }
+        if !own.is_empty() {
+            for envelope in own.into_iter().flatten() {
+                self.with(id, |raft| raft.step(envelope));
+            }
+            self.turn(id);
+        }
+    }
+
+    fn send(&mut self, envelope: Envelope) {
+        self.trace.push(notation::envelope(&envelope));
+        self.network.push(envelope);
+    }
+
+    /// Delivers the message at this place of the network, or loses it if the link is cut or nobody listens.
+    pub(crate) fn deliver(&mut self, at: usize) {
+        let envelope = self.network.remove(at);
+        let running = self.nodes.get(&envelope.to).is_some_and(|node| node.raft.is_some());
+        if running && !self.cut.contains(&(envelope.from, envelope.to)) {
+            self.bring(envelope);
+        } else {
+            self.lose(envelope);
+        }
+    }
+
+    /// Brings a message to its addressee. Of a snapshot it brings the bytes, and tells the sender.
+    pub(crate) fn bring(&mut self, envelope: Envelope) {
+        let (from, to) = (envelope.from, envelope.to);
+        if matches!(envelope.message, Message::InstallSnapshot { .. }) {
+            self.event(from, |raft| raft.report_snapshot(to, true));
+        }
+        self.event(to, |raft| raft.step(envelope));
+    }
+
+    pub(crate) fn drop_at(&mut self, at: usize) {
+        let envelope = self.network.remove(at);
+        self.lose(envelope);
+    }
+
+    fn lose(&mut self, envelope: Envelope) {
+        self.trace.push(format!("lost: {}", notation::envelope(&envelope)));
+        if matches!(envelope.message, Message::InstallSnapshot { .. }) {
+            self.event(envelope.from, |raft| raft.report_snapshot(envelope.to, false));
+        }
+    }
+
+    /// Delivers everything, and what comes of it, until nothing is on the way.
+    pub(crate) fn stabilize(&mut self) {
+        for _ in 0..10_000 {
+            if self.network.is_empty() {
+                return;
+            }
+            self.deliver(0);
+        }
+        panic!("the servers never stop talking:\n{}", self.trace.join("\n"));
+    }
+
+    pub(crate) fn tick(&mut self, id: NodeId) {
+        self.event(id, Raft::tick);
+    }
+
+    /// Lets all servers tick, and delivers everything each time.
+    pub(crate) fn run(&mut self, ticks: u32) {
+        for _ in 0..ticks {
+            for id in self.nodes.keys().copied().collect::<Vec<_>>() {
+                self.tick(id);
+            }
+            self.stabilize();
+        }
+    }
+
+    /// Lets a server tick until it speaks up.
+    pub(crate) fn campaign(&mut self, id: NodeId) {
+        let said = self.trace.len();
+        for _ in 0..self.options.election_ticks.end {
+            self.tick(id);
+            if self.trace.len() > said {
+                return;
+            }
+        }
+    }
+
+    /// Lets every follower wait for so long that it would help to replace its leader. Should one campaign, nobody hears.
+    pub(crate) fn forget_leader(&mut self) {
+        let follows =
+            |node: &Node| node.raft.as_ref().is_some_and(|raft| raft.role() == Role::Follower);
+        for id in self.nodes.keys().copied().collect::<Vec<_>>() {
+            for _ in 0..self.options.election_ticks.start {
+                if follows(self.node(id)) {
+                    self.with(id, Raft::tick);
+                }
+            }
+            if self.node(id).raft.is_some() && !follows(self.node(id)) {
+                self.turn(id);
+                let pre_vote =
+                    |message: &Message| matches!(message, Message::RequestVote { pre: true, .. });
+                self.network.retain(|e| e.from != id || !pre_vote(&e.message));
+            }
+        }
+    }
+
+    /// Elects a server, whatever it takes, and lets everything come to rest.
+    pub(crate) fn elect(&mut self, id: NodeId) {
+        self.forget_leader();
+        self.campaign(id);
+        self.stabilize();
+        assert_eq!(self.raft(id).role(), Role::Leader, "{}", self.trace.join("\n"));
+    }
+
+    pub(crate) fn propose(&mut self, id: NodeId, command: &str) -> Option<EntryId> {
+        let command = Bytes::copy_from_slice(command.as_bytes());
+        self.event(id, |raft| raft.propose(command))?.ok()
+    }
+
+    pub(crate) fn read(&mut self, id: NodeId, read: u64) -> bool {
+        self.safety.asked(ReadId(read));
+        self.event(id, |raft| raft.read(ReadId(read))).is_some_and(|result| result.is_ok())
+    }
+
+    /// Takes a snapshot of everything applied, and cuts the log.
+    pub(crate) fn snapshot(&mut self, id: NodeId) {
+        let applied = self.node(id).applied;
+        let Some(meta) = self.with(id, |raft| raft.snapshot_meta(applied)) else { return };
+        let node = self.node_mut(id);
+        node.disk.durable.compact(&meta);
+        node.image.compact(&meta);
+        self.trace.push(format!("{id} takes snapshot {}", meta.last));
+        self.event(id, |raft| raft.compact(applied));
+    }
+
+    /// Cuts a server off, both ways.
+    pub(crate) fn isolate(&mut self, id: NodeId) {
+        for other in self.nodes.keys().filter(|other| **other != id) {
+            self.cut.insert((id, *other));
+            self.cut.insert((*other, id));
+        }
+    }
+
+    pub(crate) fn leaders(&self) -> Vec<NodeId> {
+        let leads =
+            |node: &Node| node.raft.as_ref().is_some_and(|raft| raft.role() == Role::Leader);
+        self.nodes.iter().filter(|(_, node)| leads(node)).map(|(id, _)| *id).collect()
+    }
+
+    pub(crate) fn term(&self, id: NodeId) -> Term {
+        self.raft(id).term()
+    }
+}
