@@ -3,10 +3,12 @@
 //! Two halves that do not import each other: the bytes on disk ([`wal`], [`snapshot`], [`data_dir`]), which know no keys,
 //! and the [`keyspace`], which knows no files.
 
+pub mod data_dir;
 mod encoding;
 pub mod error;
 mod fs;
 pub mod keyspace;
+pub mod snapshot;
 pub mod types;
 pub mod wal;
 

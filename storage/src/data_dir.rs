@@ -1,0 +1,201 @@
+//! Whose directory this is: one node's, of one cluster, used by one process.
+//!
+//! ```text
+//!   data/A/            0700
+//!     LOCK             locked for as long as the process lives
+//!     IDENTITY         node, cluster and first voters, as checked text
+//!     wal/             the log
+//!     snapshots/       the snapshots
+//! ```
+
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use crate::error::Error;
+use crate::fs;
+use crate::types::{ClusterId, NodeId};
+
+const FIRST_LINE: &str = "raftkv data directory, format 1";
+
+/// The longest identity that is read.
+const IDENTITY_BYTES_MAX: u64 = 64 * 1024;
+
+/// What a data directory says of its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The node.
+    pub node: NodeId,
+    /// Its cluster, once known. Never changes.
+    pub cluster: Option<ClusterId>,
+    /// The voters that the cluster was started with, as this node was told at its first start.
+    pub voters: Option<BTreeSet<NodeId>>,
+}
+
+impl Identity {
+    /// Returns the text of the file. There is one for each identity, so reading compares with it.
+    fn to_text(&self) -> String {
+        let cluster = self.cluster.map_or("-".into(), |cluster| cluster.to_string());
+        let voters = self.voters.as_ref().map_or("-".into(), |voters| {
+            voters.iter().map(NodeId::as_str).collect::<Vec<_>>().join(" ")
+        });
+        let text =
+            format!("{FIRST_LINE}\nnode {}\ncluster {cluster}\nvoters {voters}\n", self.node);
+        let crc = crc32fast::hash(text.as_bytes());
+        format!("{text}crc32 {crc:08x}\n")
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let mut lines = text.lines().skip(1);
+        let node = lines.next()?.strip_prefix("node ")?.parse().ok()?;
+        let cluster = match lines.next()?.strip_prefix("cluster ")? {
+            "-" => None,
+            hex => Some(ClusterId(u128::from_str_radix(hex, 16).ok()?)),
+        };
+        let voters = match lines.next()?.strip_prefix("voters ")? {
+            "-" => None,
+            names => {
+                let names = names.split(' ').filter(|name| !name.is_empty());
+                Some(names.map(str::parse).collect::<Result<_, _>>().ok()?)
+            }
+        };
+        let identity = Self { node, cluster, voters };
+        (identity.to_text() == text).then_some(identity)
+    }
+}
+
+/// A data directory, locked. Owned by the process for as long as it lives.
+pub struct DataDir {
+    path: PathBuf,
+    identity: Identity,
+    /// Closing it gives the lock back.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Opens or creates the data directory of this node. One that belongs to another node or is in use is refused.
+    pub fn open(path: &Path, node: NodeId) -> Result<Self, Error> {
+        fs::create_dir(path)?;
+        let lock = lock(path)?;
+        fs::remove_temporary(path)?;
+        let mut dir = Self {
+            path: path.into(),
+            identity: Identity { node, cluster: None, voters: None },
+            _lock: lock,
+        };
+        match dir.read()? {
+            Some(identity) if identity.node == node => dir.identity = identity,
+            Some(identity) => {
+                let owner = identity.node;
+                let reason = format!("the data of node {owner}; this node is {node}");
+                return Err(Error::refused(path, reason));
+            }
+            None if dir.wal_dir().exists() || dir.snapshot_dir().exists() => {
+                let reason = "IDENTITY is missing, and there is a log or a snapshot without it";
+                return Err(Error::refused(path, reason));
+            }
+            None => dir.write(dir.identity.clone())?,
+        }
+        if dir.snapshot_dir().exists() {
+            fs::remove_temporary(&dir.snapshot_dir())?;
+        }
+        Ok(dir)
+    }
+
+    /// Returns the directory of the log.
+    #[must_use]
+    pub fn wal_dir(&self) -> PathBuf {
+        self.path.join("wal")
+    }
+
+    /// Returns the directory of the snapshots.
+    #[must_use]
+    pub fn snapshot_dir(&self) -> PathBuf {
+        self.path.join("snapshots")
+    }
+
+    /// Returns whose directory it is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Records the cluster, durably. Another one than is recorded already is refused.
+    pub fn record_cluster(&mut self, cluster: ClusterId) -> Result<(), Error> {
+        match self.identity.cluster {
+            Some(known) if known == cluster => Ok(()),
+            Some(known) => {
+                let reason = format!("the data of cluster {known}; this is cluster {cluster}");
+                Err(Error::refused(&self.path, reason))
+            }
+            None => self.write(Identity { cluster: Some(cluster), ..self.identity.clone() }),
+        }
+    }
+
+    /// Records, durably, with which voters this node was first started. Other ones than are recorded are refused.
+    pub fn record_voters(&mut self, voters: &BTreeSet<NodeId>) -> Result<(), Error> {
+        match &self.identity.voters {
+            Some(known) if known == voters => Ok(()),
+            Some(known) => {
+                let reason = format!("started with the voters {known:?} at first, now {voters:?}");
+                Err(Error::refused(&self.path, reason))
+            }
+            None => self.write(Identity { voters: Some(voters.clone()), ..self.identity.clone() }),
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.path.join("IDENTITY")
+    }
+
+    fn read(&self) -> Result<Option<Identity>, Error> {
+        let path = self.file();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        let file = fs::open(&path, false)?;
+        file.take(IDENTITY_BYTES_MAX).read_to_end(&mut bytes).map_err(Error::io("read", &path))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Error::corrupt(&path, 0, "the identity is not text"))?;
+        match text.lines().next() {
+            Some(FIRST_LINE) => {}
+            Some(line) if line.starts_with("raftkv data directory, format") => {
+                let reason = format!("written by another version: \"{line}\"");
+                return Err(Error::refused(&path, reason));
+            }
+            _ => return Err(Error::corrupt(&path, 0, "this is not the identity of a node")),
+        }
+        let identity = Identity::from_text(&text);
+        identity.map(Some).ok_or_else(|| Error::corrupt(&path, 0, "the identity is damaged"))
+    }
+
+    fn write(&mut self, identity: Identity) -> Result<(), Error> {
+        let path = self.file();
+        let temporary = self.path.join(format!("IDENTITY{}", fs::TEMPORARY));
+        let mut file = fs::create(&temporary)?;
+        file.write_all(identity.to_text().as_bytes()).map_err(Error::io("write", &temporary))?;
+        file.sync_all().map_err(Error::io("sync", &temporary))?;
+        fs::rename(&temporary, &path)?;
+        self.identity = identity;
+        Ok(())
+    }
+}
+
+/// Takes the lock of a directory, or says who has it.
+fn lock(dir: &Path) -> Result<File, Error> {
+    let path = dir.join("LOCK");
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    let file = options.open(&path).map_err(Error::io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::refused(dir, "in use by another process")),
+        Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
+    }
+}

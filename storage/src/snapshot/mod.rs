@@ -1,0 +1,128 @@
+//! Snapshots on disk: the state up to an entry, in one file that is whole or is not used (§7).
+//!
+//! A snapshot gets its name when every byte of it is durable and has been read back; until then it ends in `.tmp`, and
+//! whoever opens the data directory removes it. Nothing of a block is handed out before its checksum was right, and the
+//! end of file not before the footer has said that nothing is missing.
+//!
+//! Where they come from: a [`SnapshotWriter`] writes our own state, a [`SnapshotReceiver`] takes down the bytes of a leader's
+//! file. Where they go: a [`SnapshotReader`], at start or after an installation. The bytes are those of the keyspace; nothing
+//! here knows what they mean.
+
+mod format;
+mod reader;
+mod receiver;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use self::format::Blocks;
+pub use self::reader::SnapshotReader;
+pub use self::receiver::{Received, SnapshotReceiver};
+pub use self::writer::SnapshotWriter;
+use crate::error::Error;
+use crate::fs;
+use crate::types::{EntryId, SnapshotMeta};
+
+/// The largest snapshot that is taken from a leader, in bytes of its file. A full disk usually comes first.
+pub const SNAPSHOT_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+
+/// How many are kept: the newest may turn out to be bad while the log still reaches back to the one before.
+const KEEP: usize = 2;
+
+/// Returns the newest snapshot that is whole, having read all of it.
+///
+/// When the newest is bad and an older one is whole, the older one is returned: the caller checks that the log still reaches
+/// back to it. When all are bad, the error is that of the newest.
+pub fn latest(dir: &Path) -> Result<Option<(PathBuf, SnapshotMeta)>, Error> {
+    if !dir.exists() {
+        return Ok(None);
+    }
+    let mut newest_error = None;
+    for (_, path) in list(dir)? {
+        match verify(&path) {
+            Ok(meta) => return Ok(Some((path, meta))),
+            Err(error) => {
+                tracing::warn!(%error, "a snapshot is bad; trying the one before");
+                newest_error.get_or_insert(error);
+            }
+        }
+    }
+    newest_error.map_or(Ok(None), Err)
+}
+
+/// Reads the whole file and returns its meta data, which must be what the name says.
+fn verify(path: &Path) -> Result<SnapshotMeta, Error> {
+    let meta = read_through(path)?;
+    if path.file_name().and_then(|name| name.to_str()) != Some(&file_name(meta.last)) {
+        let reason =
+            format!("it holds the state up to {}, which is not what its name says", meta.last);
+        return Err(Error::corrupt(path, 0, reason));
+    }
+    Ok(meta)
+}
+
+/// Reads the whole file, whatever its name.
+fn read_through(path: &Path) -> Result<SnapshotMeta, Error> {
+    let mut blocks = Blocks::open(path)?;
+    let mut block = Vec::new();
+    while blocks.next(&mut block)? {}
+    Ok(blocks.meta().clone())
+}
+
+/// Writes what a snapshot file holds; damage is written where it is met, and returned. Changes nothing.
+pub fn inspect(path: &Path, out: &mut impl io::Write) -> Result<(), Error> {
+    let result = inspect_blocks(path, out);
+    if let Err(error) = &result {
+        writeln!(out, "BAD {error}").map_err(Error::io("write", Path::new("output")))?;
+    }
+    result
+}
+
+fn inspect_blocks(path: &Path, out: &mut impl io::Write) -> Result<(), Error> {
+    let output = || Error::io("write", Path::new("output"));
+    let mut blocks = Blocks::open(path)?;
+    let meta = blocks.meta();
+    writeln!(out, "snapshot last={} {:?}", meta.last, meta.configuration).map_err(output())?;
+    let mut block = Vec::new();
+    loop {
+        let (offset, number) = (blocks.offset(), blocks.number());
+        if !blocks.next(&mut block)? {
+            let bytes = blocks.data_bytes();
+            return writeln!(out, "  {offset:>10}  footer: {number} blocks, {bytes} bytes")
+                .map_err(output());
+        }
+        writeln!(out, "  {offset:>10}  block {number}, {} bytes", block.len()).map_err(output())?;
+    }
+}
+
+fn file_name(last: EntryId) -> String {
+    format!("snap-{:020}-{:020}", last.index, last.term)
+}
+
+/// Reads the name of a snapshot. Only the one way in which we write it counts.
+fn parse_name(name: &str) -> Option<EntryId> {
+    let (index, term) = name.strip_prefix("snap-")?.split_once('-')?;
+    let last = EntryId { term: term.parse().ok()?, index: index.parse().ok()? };
+    (file_name(last) == name).then_some(last)
+}
+
+/// Returns the snapshots of a directory, newest first.
+fn list(dir: &Path) -> Result<Vec<((u64, u64), PathBuf)>, Error> {
+    let mut snapshots: Vec<_> = fs::list(dir)?
+        .into_iter()
+        .filter_map(|(name, path)| parse_name(&name).map(|last| ((last.index, last.term), path)))
+        .collect();
+    snapshots.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(snapshots)
+}
+
+/// Gives a durable file its name and removes all but the two newest snapshots.
+fn publish(dir: &Path, temporary: &Path, last: EntryId) -> Result<PathBuf, Error> {
+    let path = dir.join(file_name(last));
+    fs::rename(temporary, &path)?;
+    for (_, old) in list(dir)?.into_iter().skip(KEEP) {
+        fs::remove(&old)?;
+    }
+    Ok(path)
+}
