@@ -173,7 +173,7 @@ impl DiskThread {
                     if let Some(received) = received {
                         // In place before the log says that it starts there: a snapshot newer than the log is a state
                         // that recovery knows, a log without its snapshot is not.
-                        let meta = received.meta().clone();
+                        let meta = received.meta.clone();
                         written.installed = Some((received.install()?, meta));
                     }
                     let snapshot = write.snapshot.as_ref().map(|meta| meta.last);

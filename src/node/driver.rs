@@ -11,7 +11,7 @@ use raftkv_frontends::{Cluster, Error, PeerStatus, Role, Status, Unavailable};
 use raftkv_storage::snapshot::Received;
 use raftkv_storage::types::{ClusterId, NodeId};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use super::disk::{Disk, Done};
 use super::handle::Request;
@@ -27,7 +27,7 @@ const EVENTS_MAX: usize = 1024;
 
 /// Why a node cannot go on.
 #[derive(Debug, thiserror::Error)]
-pub enum Fatal {
+pub(crate) enum Fatal {
     /// The disk failed.
     #[error("{0}; the node stops, because nothing written since the last sync can be believed")]
     Disk(#[from] raftkv_storage::Error),

@@ -30,7 +30,7 @@ pub(crate) enum Request {
 
 /// A node, as the frontends see it.
 #[derive(Clone, Debug)]
-pub struct Handle {
+pub(crate) struct Handle {
     requests: mpsc::Sender<Request>,
     cluster: watch::Receiver<Arc<Cluster>>,
     bytes: Arc<Semaphore>,

@@ -258,7 +258,7 @@ impl Service {
             }
             let file = file.finish()?;
             let keyspace = Keyspace::read_from(&mut file.open()?)
-                .map_err(raftkv_storage::Error::io("read", file.path()))?;
+                .map_err(raftkv_storage::Error::io("read", &file.path))?;
             Ok::<_, raftkv_storage::Error>(Some((file, keyspace)))
         });
         let mut next = Some(first);

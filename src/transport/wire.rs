@@ -2,6 +2,8 @@
 //!
 //! What comes from a peer is checked here once: missing fields, names that no server can have, ids of the wrong length.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use raftkv_storage::types::{
     ClusterId, Configuration, Entry, EntryId, NodeId, Payload, SnapshotMeta,
@@ -10,7 +12,7 @@ use raftkv_storage::types::{
 use crate::raft::{Envelope, Message};
 
 /// The code that `proto/build.rs` generates.
-#[expect(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated")]
+#[expect(missing_docs, clippy::pedantic, reason = "generated")]
 pub mod proto {
     tonic::include_proto!("raftkv.raft.v1");
 }
@@ -265,7 +267,7 @@ fn decode_entry(entry: proto::Entry) -> Result<Entry, Malformed> {
 }
 
 fn encode_configuration(configuration: &Configuration) -> proto::Configuration {
-    let names = |ids: &std::collections::BTreeSet<NodeId>| {
+    let names = |ids: &BTreeSet<NodeId>| {
         ids.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     proto::Configuration {
@@ -277,7 +279,9 @@ fn encode_configuration(configuration: &Configuration) -> proto::Configuration {
 }
 
 fn decode_configuration(configuration: proto::Configuration) -> Result<Configuration, Malformed> {
-    let ids = |names: Vec<String>| names.iter().map(|name| decode_node(name)).collect();
+    let ids = |names: Vec<String>| {
+        names.iter().map(|name| decode_node(name)).collect::<Result<BTreeSet<_>, _>>()
+    };
     let decoded = Configuration {
         cluster: decode_cluster(&configuration.cluster)?,
         voters: ids(configuration.voters)?,

@@ -144,8 +144,8 @@ impl Node {
     /// Starts the node's process.
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.id);
-        let log = std::fs::OpenOptions::new().create(true).append(true);
-        let log = log.open(self.data_dir.with_extension("log")).unwrap();
+        let mut options = std::fs::OpenOptions::new();
+        let log = options.create(true).append(true).open(self.data_dir.with_extension("log")).unwrap();
         let mut command = self.command();
         self.child = Some(command.stderr(log).spawn().unwrap());
     }

@@ -85,6 +85,7 @@ impl SnapshotReceiver {
 }
 
 /// A snapshot that was received, is whole and durable, and has not been put into place.
+#[derive(Debug)]
 pub struct Received {
     /// The file, under its temporary name.
     pub path: PathBuf,

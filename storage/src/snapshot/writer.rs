@@ -27,6 +27,7 @@ pub struct SnapshotWriter {
 }
 
 /// A file that is removed when nobody has given it a name.
+#[derive(Debug)]
 pub(super) struct Temporary(Option<PathBuf>);
 
 impl Temporary {
