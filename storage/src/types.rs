@@ -29,7 +29,8 @@ impl NodeId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(Self::MAX_LEN);
-        std::str::from_utf8(&self.0[..end]).expect("a node id is ASCII: from_str admits nothing else")
+        std::str::from_utf8(&self.0[..end])
+            .expect("a node id is ASCII: from_str admits nothing else")
     }
 }
 

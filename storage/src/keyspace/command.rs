@@ -1,21 +1,137 @@
-//! The command table, and the bytes of a batch of commands.
+//! Commands as data: what a command is called, how many arguments it takes, where its keys are, who carries it out.
 //!
-//! SKELETON: signatures that the other layers are written against.
-
-use bytes::Bytes;
+//! A row of the table is a [`Spec`]. Rows stand beside their handlers, in the file of their data type; the table itself is
+//! put together in [`table`](super::table), and the bytes of a command are defined in [`batch`](super::batch). The words
+//! are those of Redis' `COMMAND INFO`, and the rows say what Redis 7.0 says.
 
 use super::{Reader, Writer, reply::Reply};
 
+pub use super::batch::{Batch, DecodeError, Reads, Stamp, decode, time_entry};
+pub use super::table::{all, by_id, internal, lookup};
+
 /// Facts about a command that do not depend on its arguments; the names are Redis' (`COMMAND INFO`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// Three kinds share the bits: flags, ACL categories that do not follow from a flag, and facts of our own that no client
+/// is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(pub u32);
 
+impl Flags {
+    /// No flag.
+    pub const NONE: Self = Self(0);
+    /// Changes the keyspace.
+    pub const WRITE: Self = Self(1 << 0);
+    /// Reads the keyspace and changes nothing.
+    pub const READONLY: Self = Self(1 << 1);
+    /// May need more memory.
+    pub const DENYOOM: Self = Self(1 << 2);
+    /// For administrators.
+    pub const ADMIN: Self = Self(1 << 3);
+    /// Publishes or subscribes.
+    pub const PUBSUB: Self = Self(1 << 4);
+    /// Not from a script.
+    pub const NOSCRIPT: Self = Self(1 << 5);
+    /// May wait.
+    pub const BLOCKING: Self = Self(1 << 6);
+    /// Works while the node loads.
+    pub const LOADING: Self = Self(1 << 7);
+    /// Works on a replica that lost its master.
+    pub const STALE: Self = Self(1 << 8);
+    /// Not shown to monitors.
+    pub const SKIP_MONITOR: Self = Self(1 << 9);
+    /// Not in the log of slow commands.
+    pub const SKIP_SLOWLOG: Self = Self(1 << 10);
+    /// Takes constant or logarithmic time.
+    pub const FAST: Self = Self(1 << 11);
+    /// Needs no authentication.
+    pub const NO_AUTH: Self = Self(1 << 12);
+    /// Works while a script is busy.
+    pub const ALLOW_BUSY: Self = Self(1 << 13);
+    /// The keys cannot be found by first, last and step alone.
+    pub const MOVABLEKEYS: Self = Self(1 << 14);
+
+    /// ACL category `@keyspace`.
+    pub const CAT_KEYSPACE: Self = Self(1 << 16);
+    /// ACL category `@string`.
+    pub const CAT_STRING: Self = Self(1 << 17);
+    /// ACL category `@dangerous`, for commands without `ADMIN`.
+    pub const CAT_DANGEROUS: Self = Self(1 << 18);
+    /// ACL category `@connection`.
+    pub const CAT_CONNECTION: Self = Self(1 << 19);
+    /// ACL category `@scripting`.
+    pub const CAT_SCRIPTING: Self = Self(1 << 20);
+
+    /// Called by a frontend, never by its name.
+    pub const INTERNAL: Self = Self(1 << 30);
+    /// May take long; see [`Spec::is_heavy`].
+    pub const HEAVY: Self = Self(1 << 31);
+
+    /// The flags that clients are shown, in Redis' order.
+    const NAMES: [(Self, &'static str); 15] = [
+        (Self::WRITE, "write"),
+        (Self::READONLY, "readonly"),
+        (Self::DENYOOM, "denyoom"),
+        (Self::ADMIN, "admin"),
+        (Self::PUBSUB, "pubsub"),
+        (Self::NOSCRIPT, "noscript"),
+        (Self::BLOCKING, "blocking"),
+        (Self::LOADING, "loading"),
+        (Self::STALE, "stale"),
+        (Self::SKIP_MONITOR, "skip_monitor"),
+        (Self::SKIP_SLOWLOG, "skip_slowlog"),
+        (Self::FAST, "fast"),
+        (Self::NO_AUTH, "no_auth"),
+        (Self::ALLOW_BUSY, "allow_busy"),
+        (Self::MOVABLEKEYS, "movablekeys"),
+    ];
+
+    /// Returns both sets of flags together.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Returns whether all of `other` are set.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Returns the flags' names as `COMMAND INFO` shows them.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Self::NAMES.iter().filter(move |(flag, _)| self.contains(*flag)).map(|(_, name)| *name)
+    }
+
+    /// Returns the ACL categories, with their `@`, in Redis' order. Some follow from flags.
+    pub fn categories(self) -> impl Iterator<Item = &'static str> {
+        let fast = self.contains(Self::FAST);
+        let admin = self.contains(Self::ADMIN);
+        [
+            (self.contains(Self::CAT_KEYSPACE), "@keyspace"),
+            (self.contains(Self::READONLY), "@read"),
+            (self.contains(Self::WRITE), "@write"),
+            (self.contains(Self::CAT_STRING), "@string"),
+            (self.contains(Self::PUBSUB), "@pubsub"),
+            (admin, "@admin"),
+            (fast, "@fast"),
+            (!fast, "@slow"),
+            (self.contains(Self::BLOCKING), "@blocking"),
+            (admin || self.contains(Self::CAT_DANGEROUS), "@dangerous"),
+            (self.contains(Self::CAT_CONNECTION), "@connection"),
+            (self.contains(Self::CAT_SCRIPTING), "@scripting"),
+        ]
+        .into_iter()
+        .filter_map(|(is_in, name)| is_in.then_some(name))
+    }
+}
+
 /// One row of the command table.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Spec {
-    /// Identifies the command in the log, for ever: a number is never used again.
+    /// Identifies the command in the log, for ever: a number is never used again. Zero for what never reaches the log:
+    /// session commands and the rows of subcommands.
     pub id: u16,
-    /// The name, lower case.
+    /// The name, lower case. A subcommand's is that of `COMMAND INFO`: `object|encoding`.
     pub name: &'static str,
     /// The number of arguments with the name; negative: at least so many.
     pub arity: i16,
@@ -33,6 +149,10 @@ pub struct Spec {
     pub since: &'static str,
     /// One line for COMMAND DOCS.
     pub summary: &'static str,
+    /// Hints for clients, as in COMMAND INFO.
+    pub tips: &'static [&'static str],
+    /// The rows of its subcommands, for a command that is a container.
+    pub subcommands: &'static [Spec],
     /// Who carries it out.
     pub handler: Handler,
 }
@@ -48,84 +168,200 @@ pub enum Handler {
     Write(fn(&mut Writer<'_>, &Args<'_>) -> Reply),
 }
 
+/// How a row is written down: what most rows have in common is the default.
+impl Spec {
+    const fn new(id: u16, name: &'static str, arity: i16, handler: Handler) -> Self {
+        Self {
+            id,
+            name,
+            arity,
+            flags: Flags::NONE,
+            first_key: 0,
+            last_key: 0,
+            key_step: 0,
+            group: "",
+            since: "",
+            summary: "",
+            tips: &[],
+            subcommands: &[],
+            handler,
+        }
+    }
+
+    /// A command that reads.
+    pub(super) const fn read(
+        id: u16,
+        name: &'static str,
+        arity: i16,
+        handler: fn(&Reader<'_>, &Args<'_>) -> Reply,
+    ) -> Self {
+        Self::new(id, name, arity, Handler::Read(handler)).with(&[Flags::READONLY])
+    }
+
+    /// A command that writes.
+    pub(super) const fn write(
+        id: u16,
+        name: &'static str,
+        arity: i16,
+        handler: fn(&mut Writer<'_>, &Args<'_>) -> Reply,
+    ) -> Self {
+        Self::new(id, name, arity, Handler::Write(handler)).with(&[Flags::WRITE])
+    }
+
+    /// A command of the session, or a subcommand's row.
+    pub(super) const fn session(name: &'static str, arity: i16) -> Self {
+        Self::new(0, name, arity, Handler::Session)
+    }
+
+    /// Adds flags.
+    pub(super) const fn with(mut self, flags: &[Flags]) -> Self {
+        let mut i = 0;
+        while i < flags.len() {
+            self.flags = self.flags.or(flags[i]);
+            i += 1;
+        }
+        self
+    }
+
+    /// Replaces the flags.
+    pub(super) const fn flags_only(mut self, flags: &[Flags]) -> Self {
+        self.flags = Flags::NONE;
+        self.with(flags)
+    }
+
+    /// Says where the keys are.
+    pub(super) const fn keys_at(mut self, first: i16, last: i16, step: i16) -> Self {
+        self.first_key = first;
+        self.last_key = last;
+        self.key_step = step;
+        self
+    }
+
+    /// Says what COMMAND DOCS shows.
+    pub(super) const fn doc(
+        mut self,
+        group: &'static str,
+        since: &'static str,
+        summary: &'static str,
+    ) -> Self {
+        self.group = group;
+        self.since = since;
+        self.summary = summary;
+        self
+    }
+
+    /// Adds hints for clients.
+    pub(super) const fn tips(mut self, tips: &'static [&'static str]) -> Self {
+        self.tips = tips;
+        self
+    }
+
+    /// Makes it a container.
+    pub(super) const fn contains(mut self, subcommands: &'static [Spec]) -> Self {
+        self.subcommands = subcommands;
+        self
+    }
+}
+
+impl Spec {
+    /// Returns whether a call with so many arguments, the name not counted, fits the arity.
+    #[must_use]
+    pub fn accepts(&self, args: usize) -> bool {
+        let count = args.saturating_add(1);
+        let arity = usize::from(self.arity.unsigned_abs());
+        if self.arity < 0 { count >= arity } else { count == arity }
+    }
+
+    /// Returns whether it changes the keyspace, and so goes through the log.
+    #[must_use]
+    pub fn is_write(&self) -> bool {
+        matches!(self.handler, Handler::Write(_))
+    }
+
+    /// Returns whether the session carries it out, without the keyspace.
+    #[must_use]
+    pub fn is_session(&self) -> bool {
+        matches!(self.handler, Handler::Session)
+    }
+
+    /// Returns whether it may take so long (`KEYS`, `LCS`, a listing) that it runs on a view, away from the loop. A
+    /// frontend submits such a command as a batch of its own: behind a write it would run where the entry is applied.
+    #[must_use]
+    pub fn is_heavy(&self) -> bool {
+        self.flags.contains(Flags::HEAVY)
+    }
+
+    /// Returns the row of a subcommand by its name alone (`encoding`), in any case.
+    #[must_use]
+    pub fn subcommand(&self, name: &[u8]) -> Option<&'static Spec> {
+        self.subcommands.iter().find(|row| row.short_name().as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// Returns the name without that of the container: `encoding` for `object|encoding`.
+    #[must_use]
+    pub fn short_name(&self) -> &'static str {
+        self.name.rsplit('|').next().unwrap_or(self.name)
+    }
+
+    /// Returns which of the arguments, the name not among them, are keys. For a container that depends on the first.
+    pub fn keys(&self, args: &[&[u8]]) -> impl Iterator<Item = usize> + use<> {
+        let subcommand = args.first().and_then(|name| self.subcommand(name));
+        let row = subcommand.unwrap_or(self);
+        let count = i64::try_from(args.len()).unwrap_or(i64::MAX).saturating_add(1);
+        let first = i64::from(row.first_key);
+        let last = match i64::from(row.last_key) {
+            from_end @ ..0 => count.saturating_add(from_end),
+            position => position.min(count - 1),
+        };
+        let step = usize::try_from(row.key_step).unwrap_or(0).max(1);
+        let positions = if first > 0 { first..last.saturating_add(1) } else { 0..0 };
+        // Position one is the first argument after the name.
+        positions.step_by(step).filter_map(|position| usize::try_from(position - 1).ok())
+    }
+
+    /// Returns the error for a wrong number of arguments.
+    #[must_use]
+    pub fn wrong_arity(&self) -> Reply {
+        Reply::error(format!("ERR wrong number of arguments for '{}' command", self.name))
+    }
+}
+
 /// The arguments of one command, the name not among them.
-#[derive(Debug)]
+///
+/// Handlers reach them by position; one that is not there reads as empty, so that no number of arguments can hurt.
+#[derive(Debug, Default)]
 pub struct Args<'a>(Vec<&'a [u8]>);
 
-/// When and with what luck an entry is applied: chosen by the leader, the same on every server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    /// Milliseconds since 1970 by the leader's clock, never less than in an earlier entry once applied.
-    pub time_ms: u64,
-    /// Where a command needs chance, it takes it from here.
-    pub seed: u64,
-}
-
-/// Commands that are carried out in order, as one request: leading reads, then one log entry from the first write on.
-#[derive(Debug, Default)]
-pub struct Batch {
-    _bytes: Vec<u8>,
-}
-
-impl Batch {
-    /// Adds a command of the table that is a read or a write; `args` come without the name.
-    pub fn push(&mut self, _spec: &'static Spec, _args: &[&[u8]]) {
-        unimplemented!()
-    }
-
-    /// Returns how many commands there are.
+impl<'a> Args<'a> {
+    /// Returns how many there are.
+    #[must_use]
     pub fn len(&self) -> usize {
-        unimplemented!()
+        self.0.len()
     }
 
     /// Returns whether there are none.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
-        unimplemented!()
+        self.0.is_empty()
     }
 
-    /// Returns how many bytes the commands take.
-    pub fn size(&self) -> usize {
-        unimplemented!()
+    /// Returns the argument at a position, empty if there is none.
+    #[must_use]
+    pub fn at(&self, position: usize) -> &'a [u8] {
+        self.0.get(position).copied().unwrap_or_default()
     }
 
-    /// Returns whether a command changes the keyspace.
-    pub fn has_writes(&self) -> bool {
-        unimplemented!()
+    /// Returns the arguments from a position on.
+    #[must_use]
+    pub fn from(&self, position: usize) -> &[&'a [u8]] {
+        self.0.get(position..).unwrap_or_default()
     }
 
-    /// Returns the reads before the first write, and the payload of a log entry with all from the first write on.
-    pub fn into_parts(self, _stamp: Stamp) -> (Reads, Option<Bytes>) {
-        unimplemented!()
-    }
-}
-
-/// Reads that go together, in order.
-#[derive(Debug)]
-pub struct Reads(());
-
-impl Reads {
-    /// Returns whether there are none.
-    pub fn is_empty(&self) -> bool {
-        unimplemented!()
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
     }
 
-    /// Returns whether one of them may take long (`KEYS`, `LCS`, a listing): it runs on a view, away from the loop.
-    pub fn is_heavy(&self) -> bool {
-        unimplemented!()
+    pub(super) fn push(&mut self, arg: &'a [u8]) {
+        self.0.push(arg);
     }
-}
-
-/// Returns the payload of an entry that holds no command and only moves the time forward.
-pub fn time_entry(_stamp: Stamp) -> Bytes {
-    unimplemented!()
-}
-
-/// Returns the row of a command by its name, in any case.
-pub fn lookup(_name: &[u8]) -> Option<&'static Spec> {
-    unimplemented!()
-}
-
-/// Returns all rows, ordered by name.
-pub fn all() -> &'static [Spec] {
-    unimplemented!()
 }

@@ -2,8 +2,16 @@
 //!
 //! SKELETON: signatures that the other layers are written against.
 
+mod batch;
 pub mod command;
+mod expire;
+mod generic;
+pub mod http;
 pub mod reply;
+mod server;
+mod session;
+mod strings;
+mod table;
 
 use std::io;
 

@@ -1,0 +1,252 @@
+//! The bytes of a batch: what a log entry of the keyspace is made of.
+//!
+//! ```text
+//! entry   = version u8 | time_ms u64 | seed u64 | command*
+//! command = id u16 | argc varint | (length varint | bytes)*            integers little-endian, varints LEB128
+//! ```
+//!
+//! A [`Batch`] writes this form as commands are pushed, the reads before the first write into a buffer apart, so that
+//! proposing copies nothing. Decoding is bounded: nothing is allocated that the input does not pay for byte by byte.
+
+use bytes::Bytes;
+
+use super::command::{Args, Spec};
+use super::table;
+
+/// The format of an entry. A reader refuses any other.
+const VERSION: u8 = 1;
+/// The bytes before the first command of an entry.
+const HEADER_BYTES: usize = 1 + 8 + 8;
+/// The most bytes a length takes: 32 bits, seven in a byte.
+const VARINT_BYTES_MAX: usize = 5;
+
+/// When and with what luck an entry is applied: chosen by the leader, the same on every server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Milliseconds since 1970 by the leader's clock, never less than in an earlier entry once applied.
+    pub time_ms: u64,
+    /// Where a command needs chance, it takes it from here.
+    pub seed: u64,
+}
+
+/// Commands that are carried out in order, as one request: leading reads, then one log entry from the first write on.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The reads before the first write.
+    reads: Vec<u8>,
+    /// All from the first write on, behind room for the header; empty until there is a write.
+    entry: Vec<u8>,
+    len: usize,
+    is_heavy: bool,
+}
+
+impl Batch {
+    /// Returns an empty batch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a command of the table that is a read or a write; `args` come without the name.
+    ///
+    /// A command that is heavy ([`Spec::is_heavy`]) belongs into a batch of its own: in an entry it would run on the loop of
+    /// every server. The number of arguments is for the caller to check ([`Spec::accepts`]); here a wrong one costs no more
+    /// than an error reply.
+    ///
+    /// # Panics
+    ///
+    /// If the row is a session command.
+    pub fn push(&mut self, spec: &'static Spec, args: &[&[u8]]) {
+        assert!(!spec.is_session(), "only commands of the keyspace go into a batch");
+        if spec.is_write() && self.entry.is_empty() {
+            self.entry.resize(HEADER_BYTES, 0);
+        }
+        let buffer = if self.entry.is_empty() {
+            self.is_heavy |= spec.is_heavy();
+            &mut self.reads
+        } else {
+            &mut self.entry
+        };
+        buffer.extend_from_slice(&spec.id.to_le_bytes());
+        put_varint(buffer, args.len());
+        for arg in args {
+            put_varint(buffer, arg.len());
+            buffer.extend_from_slice(arg);
+        }
+        self.len += 1;
+    }
+
+    /// Returns how many commands there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Returns how many bytes the commands take.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.reads.len() + self.entry.len()
+    }
+
+    /// Returns whether a command changes the keyspace.
+    #[must_use]
+    pub fn has_writes(&self) -> bool {
+        !self.entry.is_empty()
+    }
+
+    /// Returns the reads before the first write, and the payload of a log entry with all from the first write on.
+    #[must_use]
+    pub fn into_parts(mut self, stamp: Stamp) -> (Reads, Option<Bytes>) {
+        let reads = Reads { bytes: self.reads, is_heavy: self.is_heavy };
+        if self.entry.is_empty() {
+            return (reads, None);
+        }
+        self.entry[..HEADER_BYTES].copy_from_slice(&header(stamp));
+        (reads, Some(Bytes::from(self.entry)))
+    }
+}
+
+/// Reads that go together, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Reads {
+    bytes: Vec<u8>,
+    is_heavy: bool,
+}
+
+impl Reads {
+    /// Returns whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Returns whether one of them may take long (`KEYS`, `LCS`, a listing): it runs on a view, away from the loop.
+    #[must_use]
+    pub fn is_heavy(&self) -> bool {
+        self.is_heavy
+    }
+
+    /// Returns the commands.
+    pub(super) fn commands(&self) -> Commands<'_> {
+        Commands { rest: &self.bytes }
+    }
+}
+
+/// Returns the payload of an entry that holds no command and only moves the time forward.
+#[must_use]
+pub fn time_entry(stamp: Stamp) -> Bytes {
+    Bytes::copy_from_slice(&header(stamp))
+}
+
+fn header(stamp: Stamp) -> [u8; HEADER_BYTES] {
+    let mut header = [VERSION; HEADER_BYTES];
+    header[1..9].copy_from_slice(&stamp.time_ms.to_le_bytes());
+    header[9..].copy_from_slice(&stamp.seed.to_le_bytes());
+    header
+}
+
+/// Why bytes are not an entry of the keyspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The format is of another version.
+    #[error("unknown format version {0}")]
+    Version(u8),
+    /// The bytes end early, or a count promises more than follows.
+    #[error("cut short")]
+    Short,
+    /// A length is not in its shortest form, or has more than 32 bits.
+    #[error("malformed length")]
+    Length,
+    /// No command of the keyspace has this number.
+    #[error("unknown command number {0}")]
+    Command(u16),
+}
+
+/// Reads the header of an entry, and returns its stamp and commands. Any bytes are safe.
+///
+/// # Errors
+///
+/// If the header is cut short or of another version. What follows is checked as the commands are taken.
+pub fn decode(payload: &[u8]) -> Result<(Stamp, Commands<'_>), DecodeError> {
+    let Some((header, rest)) = payload.split_first_chunk::<HEADER_BYTES>() else {
+        return Err(DecodeError::Short);
+    };
+    if header[0] != VERSION {
+        return Err(DecodeError::Version(header[0]));
+    }
+    let word = |at: usize| {
+        let mut word = [0; 8];
+        word.copy_from_slice(&header[at..at + 8]);
+        u64::from_le_bytes(word)
+    };
+    Ok((Stamp { time_ms: word(1), seed: word(9) }, Commands { rest }))
+}
+
+/// The commands in a piece of an entry, in order.
+#[derive(Clone, Debug)]
+pub struct Commands<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Commands<'a> {
+    /// Takes the next command: its arguments replace those in `args`. `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not a command; the rest then means nothing.
+    pub fn next(&mut self, args: &mut Args<'a>) -> Result<Option<&'static Spec>, DecodeError> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let id = u16::from_le_bytes([self.byte()?, self.byte()?]);
+        let spec = table::by_id(id).ok_or(DecodeError::Command(id))?;
+        let count = self.varint()?;
+        // Each argument takes at least the byte of its length, so a false count is found before anything is reserved.
+        if count > self.rest.len() {
+            return Err(DecodeError::Short);
+        }
+        args.clear();
+        for _ in 0..count {
+            let length = self.varint()?;
+            let (arg, rest) = self.rest.split_at_checked(length).ok_or(DecodeError::Short)?;
+            args.push(arg);
+            self.rest = rest;
+        }
+        Ok(Some(spec))
+    }
+
+    fn byte(&mut self) -> Result<u8, DecodeError> {
+        let (byte, rest) = self.rest.split_first().ok_or(DecodeError::Short)?;
+        self.rest = rest;
+        Ok(*byte)
+    }
+
+    fn varint(&mut self) -> Result<usize, DecodeError> {
+        let mut value = 0u64;
+        for position in 0..VARINT_BYTES_MAX {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << (7 * position);
+            if byte & 0x80 == 0 {
+                let is_shortest = byte != 0 || position == 0;
+                let value = u32::try_from(value).map_err(|_| DecodeError::Length)?;
+                return if is_shortest { Ok(value as usize) } else { Err(DecodeError::Length) };
+            }
+        }
+        Err(DecodeError::Length)
+    }
+}
+
+fn put_varint(buffer: &mut Vec<u8>, value: usize) {
+    let mut value = u32::try_from(value).expect("frontends keep requests far below 4 GiB");
+    while value >= 0x80 {
+        buffer.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    buffer.push(value as u8);
+}

@@ -1,0 +1,229 @@
+//! The command table and the bytes of a batch.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use raftkv_storage::keyspace::command::{
+    self, Args, Batch, DecodeError, Handler, Spec, Stamp, all, by_id, decode, internal, lookup,
+    time_entry,
+};
+
+const STAMP: Stamp = Stamp { time_ms: 1_700_000_000_000, seed: 7 };
+
+fn row(name: &str) -> &'static Spec {
+    lookup(name.as_bytes()).expect("the command is in the table")
+}
+
+/// All commands of a payload, as (name, arguments).
+fn commands(payload: &[u8]) -> Result<Vec<(&'static str, Vec<Vec<u8>>)>, DecodeError> {
+    let (_, mut commands) = decode(payload)?;
+    let mut args = Args::default();
+    let mut found = Vec::new();
+    while let Some(spec) = commands.next(&mut args)? {
+        found.push((spec.name, args.from(0).iter().map(|arg| arg.to_vec()).collect()));
+    }
+    Ok(found)
+}
+
+#[test]
+fn every_row_is_found_by_its_name_in_any_case_and_by_its_number() {
+    let names: Vec<_> = all().iter().map(|row| row.name).collect();
+    assert!(names.is_sorted(), "rows are ordered by name");
+    assert_eq!(names.len(), names.iter().collect::<BTreeSet<_>>().len(), "names are unique");
+    for row in all() {
+        assert_eq!(lookup(row.name.as_bytes()).map(|found| found.name), Some(row.name));
+        assert_eq!(
+            lookup(row.name.to_uppercase().as_bytes()).map(|found| found.name),
+            Some(row.name)
+        );
+        if !row.is_session() {
+            assert_eq!(by_id(row.id).map(|found| found.name), Some(row.name));
+        }
+        assert!(!row.group.is_empty() && !row.since.is_empty() && !row.summary.is_empty());
+    }
+    for name in [&b""[..], b"nonsense", b"http.put", b"get\0", &[b'x'; 100_000]] {
+        assert!(lookup(name).is_none());
+    }
+}
+
+/// The log is read by these numbers for ever. A test that must be changed for a new command, and only by adding to it.
+#[test]
+fn numbers_in_the_log_never_change() {
+    let mut numbers = String::new();
+    for id in 0..=u16::MAX {
+        if let Some(row) = by_id(id) {
+            numbers += &format!("{id}={} ", row.name);
+        }
+    }
+    assert_eq!(
+        numbers.trim_end(),
+        "1=set 2=get 3=getdel 4=getex 5=getset 6=setnx 7=setex 8=psetex 9=mget 10=mset 11=msetnx \
+         12=append 13=strlen 14=getrange 15=substr 16=setrange 17=incr 18=decr 19=incrby 20=decrby \
+         21=incrbyfloat 22=lcs 64=del 65=unlink 66=exists 67=type 68=touch 69=keys 70=scan \
+         71=randomkey 72=rename 73=renamenx 74=copy 75=object 96=expire 97=pexpire 98=expireat \
+         99=pexpireat 100=ttl 101=pttl 102=expiretime 103=pexpiretime 104=persist 112=dbsize \
+         113=flushall 114=flushdb 128=http.put 129=http.get 130=http.delete 131=http.list"
+    );
+}
+
+#[test]
+fn flags_agree_with_who_carries_it_out() {
+    for row in all().iter().chain((128..=131).filter_map(by_id)) {
+        let write = row.flags.contains(command::Flags::WRITE);
+        assert_eq!(write, matches!(row.handler, Handler::Write(_)), "{}", row.name);
+    }
+    assert!(row("keys").is_heavy() && row("lcs").is_heavy() && !row("get").is_heavy());
+    assert!(internal("http.list").is_some_and(Spec::is_heavy));
+    assert!(internal("get").is_none());
+}
+
+#[test]
+fn flags_and_categories_read_as_in_command_info() {
+    let show = |name: &str| {
+        let flags = row(name).flags;
+        let names: Vec<_> = flags.names().collect();
+        let categories: Vec<_> = flags.categories().collect();
+        format!("{} / {}", names.join(" "), categories.join(" "))
+    };
+    assert_eq!(show("set"), "write denyoom / @write @string @slow");
+    assert_eq!(show("exists"), "readonly fast / @keyspace @read @fast");
+    assert_eq!(show("flushall"), "write / @keyspace @write @slow @dangerous");
+    assert_eq!(show("object"), " / @slow");
+    assert_eq!(show("auth"), "noscript loading stale fast no_auth allow_busy / @fast @connection");
+}
+
+#[test]
+fn keys_are_where_the_row_says() {
+    let keys = |name: &str, args: &[&str]| {
+        let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
+        row(name).keys(&args).collect::<Vec<_>>()
+    };
+    assert_eq!(keys("get", &["k"]), [0]);
+    assert_eq!(keys("set", &["k", "v", "EX", "1"]), [0]);
+    assert_eq!(keys("mget", &["a", "b", "c"]), [0, 1, 2]);
+    assert_eq!(keys("mset", &["a", "1", "b", "2"]), [0, 2]);
+    assert_eq!(keys("rename", &["a", "b"]), [0, 1]);
+    assert_eq!(keys("copy", &["a", "b", "REPLACE"]), [0, 1]);
+    assert_eq!(keys("object", &["EncodinG", "k"]), [1]);
+    assert_eq!(keys("object", &["help"]), [] as [usize; 0]);
+    assert_eq!(keys("ping", &["x"]), [] as [usize; 0]);
+    assert_eq!(keys("get", &[]), [] as [usize; 0]);
+    assert_eq!(keys("rename", &["a"]), [0]);
+}
+
+#[test]
+fn arity_counts_the_name() {
+    assert!(row("get").accepts(1) && !row("get").accepts(0) && !row("get").accepts(2));
+    assert!(row("set").accepts(2) && row("set").accepts(9) && !row("set").accepts(1));
+}
+
+#[test]
+fn subcommands_are_rows() {
+    let object = row("object");
+    assert_eq!(
+        object.subcommand(b"ENCODING").map(|row| (row.name, row.arity)),
+        Some(("object|encoding", 3))
+    );
+    assert!(object.subcommand(b"nonsense").is_none());
+    assert_eq!(row("client").subcommand(b"setinfo").map(Spec::short_name), Some("setinfo"));
+}
+
+#[test]
+fn a_batch_parts_before_its_first_write() {
+    let mut batch = Batch::new();
+    assert!(batch.is_empty() && !batch.has_writes());
+    batch.push(row("get"), &[b"a"]);
+    assert!(!batch.has_writes());
+    batch.push(row("set"), &[b"a", b""]);
+    batch.push(row("get"), &[b"a"]);
+    assert_eq!((batch.len(), batch.has_writes()), (3, true));
+    let (reads, payload) = batch.into_parts(STAMP);
+    assert!(!reads.is_empty() && !reads.is_heavy());
+    let payload = payload.expect("there is a write");
+    assert_eq!(decode(&payload).map(|(stamp, _)| stamp), Ok(STAMP));
+    let set = ("set", vec![b"a".to_vec(), b"".to_vec()]);
+    assert_eq!(commands(&payload), Ok(vec![set, ("get", vec![b"a".to_vec()])]));
+
+    let mut batch = Batch::new();
+    batch.push(row("keys"), &[b"*"]);
+    let (reads, payload) = batch.into_parts(STAMP);
+    assert!(reads.is_heavy() && payload.is_none());
+}
+
+#[test]
+fn a_time_entry_has_no_command() {
+    assert_eq!(commands(&time_entry(STAMP)), Ok(vec![]));
+}
+
+#[test]
+fn malformed_entries_are_named() {
+    let entry = |rest: &[u8]| [&time_entry(STAMP)[..], rest].concat();
+    assert_eq!(commands(b""), Err(DecodeError::Short));
+    assert_eq!(commands(&[2; 17]), Err(DecodeError::Version(2)));
+    assert_eq!(commands(&entry(&[9])), Err(DecodeError::Short));
+    assert_eq!(commands(&entry(&[0, 0, 0])), Err(DecodeError::Command(0)));
+    assert_eq!(commands(&entry(&[2, 0])), Err(DecodeError::Short));
+    assert_eq!(commands(&entry(&[2, 0, 1, 5, b'a'])), Err(DecodeError::Short));
+    assert_eq!(commands(&entry(&[2, 0, 0x81, 0])), Err(DecodeError::Length));
+    assert_eq!(commands(&entry(&[2, 0, 0xff, 0xff, 0xff, 0xff, 0x7f])), Err(DecodeError::Length));
+    assert_eq!(commands(&entry(&[2, 0, 0xff, 0xff, 0xff, 0xff, 0x0f])), Err(DecodeError::Short));
+}
+
+/// Any command of the keyspace with any arguments.
+fn any_command() -> impl Strategy<Value = (&'static Spec, Vec<Vec<u8>>)> {
+    let rows: Vec<_> = (0..=u16::MAX).filter_map(by_id).collect();
+    let arg = prop_oneof![
+        9 => proptest::collection::vec(any::<u8>(), 0..20),
+        1 => proptest::collection::vec(any::<u8>(), 0..20_000),
+    ];
+    (proptest::sample::select(rows), proptest::collection::vec(arg, 0..10))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_pushed_comes_back(pushed in proptest::collection::vec(any_command(), 0..20)) {
+        let mut batch = Batch::new();
+        for (spec, args) in &pushed {
+            let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+            batch.push(spec, &args);
+        }
+        prop_assert_eq!(batch.len(), pushed.len());
+        let first_write = pushed.iter().position(|(spec, _)| spec.is_write());
+        let (_, payload) = batch.into_parts(STAMP);
+        let expected: Vec<_> = pushed[first_write.unwrap_or(pushed.len())..]
+            .iter()
+            .map(|(spec, args)| (spec.name, args.clone()))
+            .collect();
+        let found = payload.map(|payload| commands(&payload)).unwrap_or(Ok(vec![]));
+        prop_assert_eq!(found, Ok(expected));
+    }
+
+    #[test]
+    fn decoding_survives_any_damage(
+        pushed in proptest::collection::vec(any_command(), 1..10),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut batch = Batch::new();
+        batch.push(row("set"), &[b"k", b"v"]);
+        for (spec, args) in &pushed {
+            let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+            batch.push(spec, &args);
+        }
+        let mut bytes = batch.into_parts(STAMP).1.expect("there is a write").to_vec();
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        bytes.truncate(cut.index(bytes.len() + 1));
+        let _ = commands(&bytes);
+    }
+
+    #[test]
+    fn decoding_survives_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = commands(&bytes);
+        let _ = commands(&[&time_entry(STAMP)[..], &bytes].concat());
+    }
+}
