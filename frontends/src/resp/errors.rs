@@ -116,4 +116,3 @@ fn until_nul(text: &[u8], most: usize) -> &[u8] {
     let text = &text[..text.len().min(most)];
     text.split(|byte| *byte == 0).next().unwrap_or_default()
 }
-

@@ -77,6 +77,9 @@ pub struct Scanner {
     arguments: Vec<Range<u32>>,
 }
 
+/// Lists of arguments up to this capacity are kept from one request to the next.
+const LIST_CAPACITY_MAX: usize = 1024;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Before the first byte of a request.
@@ -152,11 +155,17 @@ impl Scanner {
         &self.arguments
     }
 
-    /// Gives back memory that an unusual request needed.
-    pub fn shrink(&mut self) {
-        if self.state == State::Start {
-            self.arguments.clear();
-            self.arguments.shrink_to(64);
+    /// Hands out the list of [`Scanner::arguments`], to be used while the scanner cannot be borrowed.
+    #[must_use]
+    pub fn take_arguments(&mut self) -> Vec<Range<u32>> {
+        std::mem::take(&mut self.arguments)
+    }
+
+    /// Takes a list back, so that the next request needs no new one; an unusually long one is let go.
+    pub fn put_arguments(&mut self, mut list: Vec<Range<u32>>) {
+        if self.state == State::Start && list.capacity() <= LIST_CAPACITY_MAX {
+            list.clear();
+            self.arguments = list;
         }
     }
 
