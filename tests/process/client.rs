@@ -9,7 +9,7 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
 
 /// A RESP2 value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     Simple(String),
     Error(String),
     Integer(i64),
@@ -20,12 +20,12 @@ pub enum Value {
 
 /// A connection that speaks RESP2.
 #[derive(Debug)]
-pub struct Resp {
+pub(crate) struct Resp {
     stream: BufReader<TcpStream>,
 }
 
 impl Resp {
-    pub fn connect(port: u16) -> io::Result<Self> {
+    pub(crate) fn connect(port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
         stream.set_write_timeout(Some(ANSWER_DEADLINE))?;
@@ -34,11 +34,11 @@ impl Resp {
     }
 
     /// Sends a command and returns its reply. An error is of the connection: the outcome is unknown then.
-    pub fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Result<Value, String> {
+    pub(crate) fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Result<Value, String> {
         self.send(args).and_then(|()| self.receive()).map_err(|error| error.to_string())
     }
 
-    pub fn send<A: AsRef<[u8]>>(&mut self, args: &[A]) -> io::Result<()> {
+    pub(crate) fn send<A: AsRef<[u8]>>(&mut self, args: &[A]) -> io::Result<()> {
         let mut request = format!("*{}\r\n", args.len()).into_bytes();
         for arg in args.iter().map(AsRef::as_ref) {
             request.extend(format!("${}\r\n", arg.len()).as_bytes());
@@ -48,11 +48,11 @@ impl Resp {
         self.stream.get_mut().write_all(&request)
     }
 
-    pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
     }
 
-    pub fn receive(&mut self) -> io::Result<Value> {
+    pub(crate) fn receive(&mut self) -> io::Result<Value> {
         let mut line = String::new();
         if self.stream.read_line(&mut line)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -86,13 +86,13 @@ impl Resp {
 
 impl Value {
     /// Returns the port that a `MOVED` error names.
-    pub fn moved_to(&self) -> Option<u16> {
+    pub(crate) fn moved_to(&self) -> Option<u16> {
         let Self::Error(error) = self else { return None };
         let address = error.strip_prefix("MOVED ")?.split(' ').nth(1)?;
         address.rsplit_once(':')?.1.parse().ok()
     }
 
-    pub fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Bulk(bytes) => std::str::from_utf8(bytes).ok(),
             Self::Simple(text) | Self::Error(text) => Some(text),
@@ -102,12 +102,12 @@ impl Value {
 }
 
 /// Sends a GET and returns status and body.
-pub fn http_get(port: u16, path: &str) -> io::Result<(u16, Vec<u8>)> {
+pub(crate) fn http_get(port: u16, path: &str) -> io::Result<(u16, Vec<u8>)> {
     http(port, "GET", path, b"")
 }
 
 /// Sends a request with a JSON body and returns status and body.
-pub fn http(port: u16, method: &str, path: &str, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+pub(crate) fn http(port: u16, method: &str, path: &str, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
     let length = body.len();

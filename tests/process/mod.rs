@@ -4,7 +4,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-pub mod client;
+pub(crate) mod client;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
@@ -18,10 +18,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
 
 /// The longest anything may take on a machine that is busy with other tests.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `probe` returns something, and fails with `what` when it takes too long.
-pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = probe() {
@@ -33,7 +33,7 @@ pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Returns a port that nobody listens on, below the range from which the system takes ports for clients.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 1_000).unwrap() * 12;
     loop {
@@ -46,26 +46,26 @@ pub fn free_port() -> u16 {
 
 /// One node: its flags, and its process while it runs.
 #[derive(Debug)]
-pub struct Node {
-    pub id: String,
-    pub grpc: u16,
-    pub http: u16,
-    pub resp: u16,
-    pub data_dir: PathBuf,
+pub(crate) struct Node {
+    pub(crate) id: String,
+    pub(crate) grpc: u16,
+    pub(crate) http: u16,
+    pub(crate) resp: u16,
+    pub(crate) data_dir: PathBuf,
     flags: Vec<String>,
     child: Option<Child>,
 }
 
 /// A cluster in a directory of its own.
 #[derive(Debug)]
-pub struct Cluster {
-    pub nodes: Vec<Node>,
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Node>,
     dir: tempfile::TempDir,
 }
 
 impl Cluster {
     /// Starts `size` nodes with small log segments and `extra` flags.
-    pub fn start(size: usize, extra: &[&str]) -> Self {
+    pub(crate) fn start(size: usize, extra: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut nodes: Vec<Node> = (0..size)
             .map(|at| {
@@ -103,12 +103,12 @@ impl Cluster {
         Self { nodes, dir }
     }
 
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
     /// Waits until a leader takes writes, and returns where it stands in `nodes`.
-    pub fn leader(&self) -> usize {
+    pub(crate) fn leader(&self) -> usize {
         wait_for("a leader that takes writes", || {
             (0..self.nodes.len()).find(|at| {
                 let node = &self.nodes[*at];
@@ -119,12 +119,12 @@ impl Cluster {
     }
 
     /// Returns a node that does not lead.
-    pub fn follower(&self) -> usize {
+    pub(crate) fn follower(&self) -> usize {
         (self.leader() + 1) % self.nodes.len()
     }
 
     /// Waits until all running nodes have applied the same index, and checks that their digests agree there.
-    pub fn assert_converged(&self) {
+    pub(crate) fn assert_converged(&self) {
         wait_for("equal digests at an equal index", || {
             let running = self.nodes.iter().filter(|node| node.child.is_some());
             let states: Option<Vec<(u64, String)>> = running.map(Node::digest).collect();
@@ -142,7 +142,7 @@ impl Cluster {
 
 impl Node {
     /// Starts the node's process.
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.id);
         let mut options = std::fs::OpenOptions::new();
         let log = options.create(true).append(true).open(self.data_dir.with_extension("log")).unwrap();
@@ -151,56 +151,56 @@ impl Node {
     }
 
     /// Returns the command that starts the node.
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_raftkv"));
         command.arg("serve").args(&self.flags).stdin(Stdio::null()).stdout(Stdio::null());
         command
     }
 
     /// Sends the process a signal.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.as_ref().unwrap().id()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
     /// Kills the process as `kill -9` does.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.signal(Signal::KILL);
         self.child.take().unwrap().wait().unwrap();
     }
 
     /// Asks the process to stop, and waits until it has.
-    pub fn stop(&mut self) -> ExitStatus {
+    pub(crate) fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         let mut child = self.child.take().unwrap();
         wait_for("a clean stop", || child.try_wait().unwrap())
     }
 
     /// Connects a Redis client, if the node accepts.
-    pub fn try_resp(&self) -> Option<Resp> {
+    pub(crate) fn try_resp(&self) -> Option<Resp> {
         Resp::connect(self.resp).ok()
     }
 
     /// Connects a Redis client, waiting until the node accepts.
-    pub fn resp(&self) -> Resp {
+    pub(crate) fn resp(&self) -> Resp {
         wait_for("the RESP port", || self.try_resp())
     }
 
     /// Returns `/status`, if the node answers.
-    pub fn status(&self) -> Option<Json> {
+    pub(crate) fn status(&self) -> Option<Json> {
         let (status, body) = http_get(self.http, "/status").ok()?;
         (status == 200).then(|| serde_json::from_slice(&body).unwrap())
     }
 
     /// Returns the index that is applied and the digest of the keyspace there.
-    pub fn digest(&self) -> Option<(u64, String)> {
+    pub(crate) fn digest(&self) -> Option<(u64, String)> {
         let (_, body) = http_get(self.http, "/status?digest=true").ok()?;
         let status: Json = serde_json::from_slice(&body).ok()?;
         Some((status["applied_index"].as_u64()?, status["digest"].as_str()?.to_owned()))
     }
 
     /// Returns what the node has logged.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.data_dir.with_extension("log")).unwrap()
     }
 }
@@ -221,7 +221,7 @@ impl Drop for Node {
 }
 
 /// Runs a command that is expected to end by itself.
-pub fn run_to_end(mut command: Command) -> Output {
+pub(crate) fn run_to_end(mut command: Command) -> Output {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + PATIENCE;
     while child.try_wait().unwrap().is_none() {
