@@ -43,7 +43,8 @@ impl Load {
             let (ports, leader) = (ports.clone(), Arc::clone(&leader));
             std::thread::spawn(move || write_until(writer, &stop, &ledger, &ports, &leader))
         });
-        Self { stop, ledger: Arc::clone(&ledger), writers: writers.collect() }
+        let writers = writers.collect();
+        Self { stop, ledger, writers }
     }
 
     fn acknowledged(&self) -> usize {

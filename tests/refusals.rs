@@ -27,15 +27,16 @@ fn a_data_directory_is_for_one_node_of_one_cluster() {
     assert!(locked.contains("use"), "{locked}");
 
     assert!(one.nodes[0].stop().success());
-    let mut other_node = one.nodes[0].command();
-    other_node.args(["--node-id", "B", "--grpc-peers", "", "--http-peers", "", "--resp-peers", ""]);
-    let other_node = refusal(other_node);
+    let alone = [("--grpc-peers", ""), ("--http-peers", ""), ("--resp-peers", "")];
+    let other_node = [&[("--node-id", "B")], &alone[..]].concat();
+    let other_node = refusal(one.nodes[0].command_with(&other_node));
     assert!(other_node.contains("node A") || other_node.contains("belongs"), "{other_node}");
 
-    let mut other_members = one.nodes[0].command();
-    other_members.args(["--grpc-peers", "B=127.0.0.1:1", "--http-peers", "B=http://127.0.0.1:2"]);
-    other_members.args(["--resp-peers", "B=127.0.0.1:3"]);
-    let other_members = refusal(other_members);
+    let other_members = refusal(one.nodes[0].command_with(&[
+        ("--grpc-peers", "B=127.0.0.1:1"),
+        ("--http-peers", "B=http://127.0.0.1:2"),
+        ("--resp-peers", "B=127.0.0.1:3"),
+    ]));
     assert!(other_members.contains("a cluster of A, but the flags name A, B"), "{other_members}");
 }
 

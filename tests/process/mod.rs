@@ -152,8 +152,18 @@ impl Node {
 
     /// Returns the command that starts the node.
     pub(crate) fn command(&self) -> Command {
+        self.command_with(&[])
+    }
+
+    /// Returns the command that starts the node with other values for some flags.
+    pub(crate) fn command_with(&self, changed: &[(&str, &str)]) -> Command {
+        let mut flags = self.flags.clone();
+        for (flag, value) in changed {
+            let at = flags.iter().position(|known| known == flag).unwrap();
+            flags[at + 1] = (*value).to_owned();
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_raftkv"));
-        command.arg("serve").args(&self.flags).stdin(Stdio::null()).stdout(Stdio::null());
+        command.arg("serve").args(flags).stdin(Stdio::null()).stdout(Stdio::null());
         command
     }
 
