@@ -347,6 +347,16 @@ impl Cluster {
         panic!("{id} cannot be elected:\n{}", self.trace.join("\n"));
     }
 
+    /// Elects a server of a cluster in which nobody leads, and loses what it then sends.
+    pub(crate) fn elect_without_append(&mut self, id: NodeId) {
+        self.campaign(id);
+        while self.raft(id).role() != Role::Leader {
+            assert!(!self.network.is_empty(), "{id} cannot be elected");
+            self.deliver(0);
+        }
+        self.network.clear();
+    }
+
     pub(crate) fn propose(&mut self, id: NodeId, command: &str) -> Option<EntryId> {
         let command = Bytes::copy_from_slice(command.as_bytes());
         self.event(id, |raft| raft.propose(command))?.ok()
