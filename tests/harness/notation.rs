@@ -115,5 +115,6 @@ pub(crate) fn status(cluster: &Cluster, id: NodeId) -> String {
 /// Writes down a server's log.
 pub(crate) fn log(cluster: &Cluster, id: NodeId) -> String {
     let image = &cluster.node(id).image.recovered;
-    format!("{id} log: {} | {}", image.base, ids(&image.entries))
+    let log = format!("{id} log: {} | {}", image.base, ids(&image.entries));
+    log.trim_end().to_owned()
 }
