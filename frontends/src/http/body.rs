@@ -141,14 +141,6 @@ impl Put {
     }
 }
 
-/// Returns bytes as text under the first name, or as base64 under the second if they are not UTF-8.
-pub(super) fn named_bytes<'a>(text: &'a str, base64: &'a str, bytes: &[u8]) -> (&'a str, String) {
-    match std::str::from_utf8(bytes) {
-        Ok(valid) => (text, valid.to_owned()),
-        Err(_) => (base64, BASE64.encode(bytes)),
-    }
-}
-
 /// A key as JSON shows it.
 #[derive(Debug)]
 pub(super) struct Item<'a> {
@@ -195,7 +187,12 @@ impl Serialize for Deleted<'_> {
     }
 }
 
-fn entry<M: SerializeMap>(map: &mut M, names: [&str; 2], bytes: &[u8]) -> Result<(), M::Error> {
+/// Adds bytes as text under the first name, or as base64 under the second if they are not UTF-8.
+pub(super) fn entry<M: SerializeMap>(
+    map: &mut M,
+    names: [&str; 2],
+    bytes: &[u8],
+) -> Result<(), M::Error> {
     match std::str::from_utf8(bytes) {
         Ok(text) => map.serialize_entry(names[0], text),
         Err(_) => map.serialize_entry(names[1], &Text(Base64Display::new(bytes, &BASE64))),
@@ -222,7 +219,11 @@ pub(super) fn json(status: StatusCode, text: impl Into<Bytes>) -> Response {
 }
 
 /// Returns a response of any length, within the budget.
-pub(super) fn respond(form: &'static str, bytes: Bytes, budget: &Budget) -> Result<Response, Failure> {
+pub(super) fn respond(
+    form: &'static str,
+    bytes: Bytes,
+    budget: &Budget,
+) -> Result<Response, Failure> {
     let body = if bytes.len() <= PIECE_BYTES {
         Body::from(bytes)
     } else {

@@ -10,7 +10,8 @@ use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use raftkv_storage::types::{Index, NodeId};
-use serde_json::{Map, Value, json};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
 use super::body;
 use crate::{Cluster, Error, Unavailable};
@@ -120,24 +121,37 @@ impl Failure {
             Self::Internal(message) => (S::INTERNAL_SERVER_ERROR, "internal", (*message).into()),
         }
     }
+}
 
-    /// Adds what a program needs beside the code.
-    fn details(&self, fields: &mut Map<String, Value>) {
-        match self {
-            Self::NotFound(key) => {
-                let (name, text) = body::named_bytes("key", "key_base64", key);
-                fields.insert(name.to_owned(), text.into());
+/// The body of an error: the code, the sentence, and what a program needs beside them.
+struct Body<'a> {
+    code: &'a str,
+    message: &'a str,
+    failure: &'a Failure,
+}
+
+impl Serialize for Body<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("error", self.code)?;
+        map.serialize_entry("message", self.message)?;
+        match self.failure {
+            Failure::NotFound(key) => body::entry(&mut map, ["key", "key_base64"], key)?,
+            Failure::NotLeader { leader, http, .. } => {
+                map.serialize_entry("leader", &Leader { id: leader.as_str(), http })?;
             }
-            Self::NotLeader { leader, http, .. } => {
-                let leader = json!({ "id": leader.as_str(), "http": http });
-                fields.insert("leader".to_owned(), leader);
-            }
-            Self::Precondition(version) => {
-                fields.insert("version".to_owned(), json!(version));
-            }
+            Failure::Precondition(version) => map.serialize_entry("version", version)?,
             _ => {}
         }
+        map.end()
     }
+}
+
+/// Where to ask instead.
+#[derive(Serialize)]
+struct Leader<'a> {
+    id: &'a str,
+    http: &'a str,
 }
 
 /// Returns the status and the code for an error of the store.
@@ -158,14 +172,11 @@ fn store_status(error: &Error) -> (StatusCode, &'static str) {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let (status, code, message) = self.describe();
-        if let Self::Internal(message) = self {
+        if let Self::Internal(message) = &self {
             tracing::error!(message, "the store answered an HTTP request in an unknown form");
         }
-        let mut fields = Map::new();
-        fields.insert("error".to_owned(), code.into());
-        fields.insert("message".to_owned(), message.into());
-        self.details(&mut fields);
-        let mut response = body::json(status, Value::Object(fields).to_string());
+        let text = body::text(&Body { code, message: &message, failure: &self });
+        let mut response = body::json(status, text.unwrap_or_default());
         let headers = response.headers_mut();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -48,18 +48,21 @@ impl Clock {
 
     /// Returns an error once the clock has run out; until then the task is woken when it does.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        match &mut self.running {
-            Some(running) if running.as_mut().poll(context).is_ready() => {
-                Err(Error::from(ErrorKind::TimedOut))
-            }
-            _ => Ok(()),
+        let Some(running) = &mut self.running else { return Ok(()) };
+        match running.as_mut().poll(context) {
+            Poll::Ready(()) => Err(Error::from(ErrorKind::TimedOut)),
+            Poll::Pending => Ok(()),
         }
     }
 }
 
 impl Guard {
     /// Returns a guarded connection, and the flag that says whether a request of it is being answered.
-    pub(super) fn new(stream: TcpStream, head: Duration, stall: Duration) -> (Self, Arc<AtomicBool>) {
+    pub(super) fn new(
+        stream: TcpStream,
+        head: Duration,
+        stall: Duration,
+    ) -> (Self, Arc<AtomicBool>) {
         let answering = Arc::new(AtomicBool::new(false));
         let (head, stall) = (Clock::new(head), Clock::new(stall));
         (Self { stream, answering: answering.clone(), head, stall }, answering)

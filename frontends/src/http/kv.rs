@@ -24,8 +24,7 @@ const PAGE_KEYS: u64 = 100;
 const PAGE_KEYS_MAX: u64 = 1_000;
 
 /// What stands for itself in a link; all else is escaped, so that no client can read it in another way.
-const ESCAPED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// `PUT /kv/{key}`.
 pub(super) async fn put<K: Kv>(
@@ -123,10 +122,7 @@ pub(super) async fn delete<K: Kv>(
 }
 
 /// `GET /kv?prefix=&after=&limit=`: keys in the order of their bytes, each page from one moment of the store.
-pub(super) async fn list<K: Kv>(
-    State(app): State<App<K>>,
-    uri: Uri,
-) -> Result<Response, Failure> {
+pub(super) async fn list<K: Kv>(State(app): State<App<K>>, uri: Uri) -> Result<Response, Failure> {
     let [prefix, after, limit] = params::query(&uri, ["prefix", "after", "limit"])?;
     let (prefix, after) = (prefix.unwrap_or_default(), after.unwrap_or_default());
     if prefix.len().max(after.len()) > params::MAX_KEY_BYTES {
@@ -146,12 +142,7 @@ pub(super) async fn list<K: Kv>(
 }
 
 /// Writes a page as JSON. It has at least one key, if there is one, and then as many as fit into `max_bytes`.
-fn page(
-    listed: &Listed,
-    prefix: &[u8],
-    limit: u64,
-    max_bytes: usize,
-) -> Result<Vec<u8>, Failure> {
+fn page(listed: &Listed, prefix: &[u8], limit: u64, max_bytes: usize) -> Result<Vec<u8>, Failure> {
     let mut text = b"{\"items\":[".to_vec();
     let mut last: Option<&Bytes> = None;
     let mut more = listed.more;

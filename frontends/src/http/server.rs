@@ -27,9 +27,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
+use super::Options;
 use super::guard::Guard;
 use super::router::router;
-use super::Options;
 use crate::Kv;
 
 /// How long accepting rests when the process has run out of something, such as file descriptors.
@@ -180,12 +180,14 @@ async fn converse(
     if let Err(error) = ended {
         tracing::debug!(%error, "an HTTP connection ended early");
     }
-    let Some(parts) = connection.into_parts() else { return };
-    let (mut stream, is_cut) = parts.io.into_inner().into_parts();
+    let (mut stream, is_cut) = connection.into_parts().io.into_inner().into_parts();
     if is_cut {
         let _ = timeout(LINGER_TIME, stream.write_all(SLOW)).await;
     }
-    linger(stream).await;
+    // A server that stops finished what it had begun, and keeps nobody waiting.
+    if !is_stopping {
+        linger(stream).await;
+    }
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
