@@ -3,8 +3,8 @@
 mod http_support;
 
 use http_support::{Server, json, node, request};
-use raftkv_frontends::Role;
-use raftkv_storage::keyspace::Reply;
+use raftkv_frontends::{Kv, Role};
+use raftkv_storage::keyspace::{Reply, http};
 
 #[tokio::test]
 async fn put_answers_the_key_the_value_and_the_version() {
@@ -337,6 +337,15 @@ async fn the_index_lists_the_routes() {
 async fn a_key_of_another_type_is_a_conflict() {
     let server = Server::start().await;
     let body = r#"{"error":"wrong_type","message":"the key holds another type than a string"}"#;
+    // There is no other type yet: a string that has lost its value stands for one.
+    server.put("/kv/a", &[], r#"{"value":"lost"}"#).await;
+    let mut replies = server.kv.execute(http::get(b"a")).await.unwrap();
+    let [Reply::Map(fields)] = &mut replies[..] else { panic!("{replies:?}") };
+    fields.iter_mut().filter(|field| field.1 == Reply::bulk("lost")).for_each(|field| {
+        field.1 = Reply::Null;
+    });
+    server.kv.answer(Ok(replies));
+    assert_eq!(server.get("/kv/a", &[]).await, json("409 Conflict", &[], body));
     server.kv.answer(Ok(vec![Reply::error("WRONGTYPE Operation against another kind")]));
     let reply = server.put("/kv/a", &[], r#"{"value":"v"}"#).await;
     assert_eq!(reply, json("409 Conflict", &[], body));

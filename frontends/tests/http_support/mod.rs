@@ -1,6 +1,7 @@
 //! A store in memory behind a real listener, and a client that sends bytes as they stand.
 
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test may stop anywhere")]
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
