@@ -7,7 +7,7 @@
 use std::io::{self, Error, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,10 +19,26 @@ use tokio::time::{Sleep, sleep};
 #[derive(Debug)]
 pub(super) struct Guard {
     stream: TcpStream,
-    /// Whether a request is being answered: what arrives then is not a slow head.
-    answering: Arc<AtomicBool>,
+    turns: Turns,
+    /// The turns there had been at the last read.
+    seen: usize,
     head: Clock,
     stall: Clock,
+}
+
+/// Counts whose turn it is on a connection: even, the client is to send a head; odd, a request is being answered.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Turns(Arc<AtomicUsize>);
+
+impl Turns {
+    /// A head is complete, or a response is ready.
+    pub(super) fn next(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// A timeout that is started and stopped.
@@ -57,15 +73,9 @@ impl Clock {
 }
 
 impl Guard {
-    /// Returns a guarded connection, and the flag that says whether a request of it is being answered.
-    pub(super) fn new(
-        stream: TcpStream,
-        head: Duration,
-        stall: Duration,
-    ) -> (Self, Arc<AtomicBool>) {
-        let answering = Arc::new(AtomicBool::new(false));
-        let (head, stall) = (Clock::new(head), Clock::new(stall));
-        (Self { stream, answering: answering.clone(), head, stall }, answering)
+    /// Returns a guarded connection, to be told of the turns.
+    pub(super) fn new(stream: TcpStream, head: Duration, stall: Duration, turns: Turns) -> Self {
+        Self { stream, turns, seen: 0, head: Clock::new(head), stall: Clock::new(stall) }
     }
 
     /// Returns the connection, and whether it was cut off in the middle of a head.
@@ -95,8 +105,10 @@ impl AsyncRead for Guard {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let is_answering = self.answering.load(Ordering::Relaxed);
-        if is_answering {
+        // Any turn since the last read ends the head that was being read then.
+        let turns = self.turns.count();
+        if turns != self.seen {
+            self.seen = turns;
             self.head.stop();
         }
         let before = buffer.filled().len();
@@ -105,7 +117,7 @@ impl AsyncRead for Guard {
             self.head.check(context)?;
         }
         ready!(read)?;
-        if !is_answering && buffer.filled().len() > before {
+        if turns.is_multiple_of(2) && buffer.filled().len() > before {
             self.head.start();
         }
         Poll::Ready(Ok(()))

@@ -75,13 +75,16 @@ pub(super) fn number(value: &[u8], least: u64, most: u64) -> Option<u64> {
     digits.then(|| text.parse().ok()).flatten().filter(|number| (least..=most).contains(number))
 }
 
+/// An entity tag. `None` is one this server has never given out: it is no version of anything.
+type Tag = (Strength, Option<Index>);
+
 /// The versions a condition names.
 #[derive(Debug, PartialEq, Eq)]
 enum Tags {
     /// `*`: any version at all.
     Any,
-    /// Those of a list. `None` is a tag this server has never given out: it is no version of anything.
-    List(Vec<(Strength, Option<Index>)>),
+    /// Those of a list.
+    List(Vec<Tag>),
 }
 
 /// Whether a tag promises the same bytes, or only the same meaning. Ours are strong.
@@ -171,7 +174,7 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Failure>
 }
 
 /// Reads one entity tag and the comma after it; returns what is left.
-fn tag(text: &[u8]) -> Option<((Strength, Option<Index>), &[u8])> {
+fn tag(text: &[u8]) -> Option<(Tag, &[u8])> {
     let (strength, quoted) = match text.strip_prefix(b"W/") {
         Some(rest) => (Strength::Weak, rest),
         None => (Strength::Strong, text),

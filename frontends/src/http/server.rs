@@ -9,7 +9,6 @@ use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -28,7 +27,7 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 use super::Options;
-use super::guard::Guard;
+use super::guard::{Guard, Turns};
 use super::router::router;
 use crate::Kv;
 
@@ -160,8 +159,10 @@ async fn converse(
 ) {
     // Without it a response of two segments waits for the client's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
-    let (guard, answering) = Guard::new(stream, options.header_timeout, options.write_timeout);
-    let service = service_fn(move |request| answer(router.clone(), answering.clone(), request));
+    let turns = Turns::default();
+    let (head, stall) = (options.header_timeout, options.write_timeout);
+    let guard = Guard::new(stream, head, stall, turns.clone());
+    let service = service_fn(move |request| answer(router.clone(), turns.clone(), request));
     let mut connection = Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.idle_timeout)
@@ -192,11 +193,11 @@ async fn converse(
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
-fn answer(router: Router, answering: Arc<AtomicBool>, request: Request<Incoming>) -> Answer {
-    answering.store(true, Ordering::Relaxed);
+fn answer(router: Router, turns: Turns, request: Request<Incoming>) -> Answer {
+    turns.next();
     Box::pin(async move {
         let response = router.oneshot(request.map(Body::new)).await;
-        answering.store(false, Ordering::Relaxed);
+        turns.next();
         response
     })
 }
