@@ -163,9 +163,9 @@ pub enum Handler {
     /// The connection itself, or the node: no key is involved.
     Session,
     /// The keyspace, changing nothing.
-    Read(fn(&Reader<'_>, &Args<'_>) -> Reply),
+    Read(fn(&Reader<'_>, &Args<'_>) -> Result<Reply, Reply>),
     /// The keyspace, by way of the log.
-    Write(fn(&mut Writer<'_>, &Args<'_>) -> Reply),
+    Write(fn(&mut Writer<'_>, &Args<'_>) -> Result<Reply, Reply>),
 }
 
 /// How a row is written down: what most rows have in common is the default.
@@ -193,7 +193,7 @@ impl Spec {
         id: u16,
         name: &'static str,
         arity: i16,
-        handler: fn(&Reader<'_>, &Args<'_>) -> Reply,
+        handler: fn(&Reader<'_>, &Args<'_>) -> Result<Reply, Reply>,
     ) -> Self {
         Self::new(id, name, arity, Handler::Read(handler)).with(&[Flags::READONLY])
     }
@@ -203,7 +203,7 @@ impl Spec {
         id: u16,
         name: &'static str,
         arity: i16,
-        handler: fn(&mut Writer<'_>, &Args<'_>) -> Reply,
+        handler: fn(&mut Writer<'_>, &Args<'_>) -> Result<Reply, Reply>,
     ) -> Self {
         Self::new(id, name, arity, Handler::Write(handler)).with(&[Flags::WRITE])
     }

@@ -1,7 +1,12 @@
-//! Deadlines.
+//! Deadlines: EXPIRE and its relatives, TTL and its.
+//!
+//! A relative time to live counts from the time of the entry, so the deadline is the same on every server. A deadline that
+//! is reached already removes the key on the spot.
 
 use super::command::{Args, Flags as F, Spec};
+use super::number::{self, integer};
 use super::{Reader, Reply, Writer};
+
 /// The commands of deadlines.
 pub(super) const ROWS: &[Spec] =
     &[
@@ -48,30 +53,171 @@ pub(super) const ROWS: &[Spec] =
             .keys_at(1, 1, 1)
             .doc("generic", "2.2.0", "Remove the expiration from a key"),
     ];
-fn expire(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+/// In what a command counts time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Milliseconds,
 }
-fn pexpire(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+/// A time to live as an option gives it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ttl<'a> {
+    /// The unit of the amount.
+    pub(super) unit: Unit,
+    /// Whether it counts from 1970, not from now.
+    pub(super) is_absolute: bool,
+    /// The number, as text.
+    pub(super) amount: &'a [u8],
 }
-fn expireat(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+/// Returns the deadline that SET and its relatives ask for: it must lie ahead of 1970, as Redis has it.
+pub(super) fn deadline(ttl: Ttl<'_>, now: u64, command: &str) -> Result<u64, Reply> {
+    let amount = integer(ttl.amount)?;
+    let deadline = if amount > 0 { instant(amount, ttl.unit, ttl.is_absolute, now) } else { None };
+    deadline.and_then(|at| u64::try_from(at).ok()).ok_or_else(|| invalid_expire(command))
 }
-fn pexpireat(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn invalid_expire(command: &str) -> Reply {
+    Reply::error(format!("ERR invalid expire time in '{command}' command"))
 }
-fn ttl(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+/// Returns an amount of time as milliseconds since 1970, if there is such a number.
+fn instant(amount: i64, unit: Unit, is_absolute: bool, now: u64) -> Option<i64> {
+    let milliseconds = match unit {
+        Unit::Seconds => amount.checked_mul(1000)?,
+        Unit::Milliseconds => amount,
+    };
+    let base = if is_absolute { 0 } else { i64::try_from(now).ok()? };
+    milliseconds.checked_add(base)
 }
-fn pttl(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn expire(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    set_deadline(writer, args, Unit::Seconds, false, "expire")
 }
-fn expiretime(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn pexpire(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    set_deadline(writer, args, Unit::Milliseconds, false, "pexpire")
 }
-fn pexpiretime(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn expireat(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    set_deadline(writer, args, Unit::Seconds, true, "expireat")
 }
-fn persist(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn pexpireat(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    set_deadline(writer, args, Unit::Milliseconds, true, "pexpireat")
+}
+
+fn set_deadline(
+    writer: &mut Writer<'_>,
+    args: &Args<'_>,
+    unit: Unit,
+    is_absolute: bool,
+    command: &str,
+) -> Result<Reply, Reply> {
+    let condition = Condition::parse(args.from(2))?;
+    let amount = integer(args.at(1))?;
+    let at =
+        instant(amount, unit, is_absolute, writer.now).ok_or_else(|| invalid_expire(command))?;
+    let Some(item) = writer.get(args.at(0)) else { return Ok(Reply::Integer(0)) };
+    if !condition.holds(item.deadline, at) {
+        return Ok(Reply::Integer(0));
+    }
+    // Before 1970 is as much in the past as 1970.
+    writer.set_deadline(args.at(0), Some(u64::try_from(at).unwrap_or(0)));
+    Ok(Reply::Integer(1))
+}
+
+/// When EXPIRE is to do something.
+#[derive(Default)]
+struct Condition {
+    if_none: bool,
+    if_some: bool,
+    if_later: bool,
+    if_earlier: bool,
+}
+
+impl Condition {
+    fn parse(args: &[&[u8]]) -> Result<Self, Reply> {
+        let mut condition = Self::default();
+        for option in args {
+            match option.to_ascii_uppercase().as_slice() {
+                b"NX" => condition.if_none = true,
+                b"XX" => condition.if_some = true,
+                b"GT" => condition.if_later = true,
+                b"LT" => condition.if_earlier = true,
+                _ => {
+                    let option = String::from_utf8_lossy(option);
+                    return Err(Reply::error(format!("ERR Unsupported option {option}")));
+                }
+            }
+        }
+        let Self { if_none, if_some, if_later, if_earlier } = condition;
+        if if_none && (if_some || if_later || if_earlier) {
+            let text = "ERR NX and XX, GT or LT options at the same time are not compatible";
+            return Err(Reply::error(text));
+        }
+        if if_later && if_earlier {
+            let text = "ERR GT and LT options at the same time are not compatible";
+            return Err(Reply::error(text));
+        }
+        Ok(condition)
+    }
+
+    /// Returns whether to replace a deadline by a new one. No deadline counts as the latest of all.
+    fn holds(&self, old: Option<u64>, new: i64) -> bool {
+        let old = old.map(|old| i64::try_from(old).unwrap_or(i64::MAX));
+        (!self.if_none || old.is_none())
+            && (!self.if_some || old.is_some())
+            && (!self.if_later || old.is_some_and(|old| new > old))
+            && (!self.if_earlier || old.is_none_or(|old| new < old))
+    }
+}
+
+fn persist(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let has_deadline = writer.get(args.at(0)).is_some_and(|item| item.deadline.is_some());
+    if has_deadline {
+        writer.set_deadline(args.at(0), None);
+    }
+    Ok(Reply::Integer(i64::from(has_deadline)))
+}
+
+fn ttl(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    Ok(time_of(reader, args.at(0), |deadline| rounded_seconds(reader.left(deadline))))
+}
+
+fn pttl(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    Ok(time_of(reader, args.at(0), |deadline| reader.left(deadline)))
+}
+
+fn expiretime(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    Ok(time_of(reader, args.at(0), rounded_seconds))
+}
+
+fn pexpiretime(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    Ok(time_of(reader, args.at(0), |deadline| deadline))
+}
+
+/// Answers -2 for no key, -1 for no deadline.
+fn time_of(reader: &Reader<'_>, key: &[u8], time: impl FnOnce(u64) -> u64) -> Reply {
+    match reader.get(key).map(|item| item.deadline) {
+        None => Reply::Integer(-2),
+        Some(None) => Reply::Integer(-1),
+        Some(Some(deadline)) => number::reply(time(deadline)),
+    }
+}
+
+fn rounded_seconds(milliseconds: u64) -> u64 {
+    milliseconds.saturating_add(500) / 1000
+}
+
+impl Reader<'_> {
+    /// Returns how many milliseconds are left until a deadline. None are, if the clock is past it and only the log has still
+    /// to say so.
+    pub(super) fn left(&self, deadline: u64) -> u64 {
+        deadline.saturating_sub(self.clock)
+    }
 }

@@ -1,14 +1,19 @@
-//! Keys.
+//! Keys, whatever they hold: DEL, EXISTS, RENAME, COPY, OBJECT and their like. KEYS and SCAN are in [`scan`](super::scan).
 
 use super::command::{Args, Flags as F, Spec};
+use super::number::{self, integer, parse_i64};
+use super::reply::{NO_SUCH_KEY, SYNTAX};
+use super::scan::{keys, randomkey, scan};
+use super::value::Value;
 use super::{Reader, Reply, Writer};
+
 /// The commands of keys of any type.
 pub(super) const ROWS: &[Spec] = &[
 Spec::write(64, "del", -2, del).with(&[F::CAT_KEYSPACE]).keys_at(1, -1, 1).doc("generic", "1.0.0", "Delete a key").tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
-Spec::write(65, "unlink", -2, unlink).with(&[F::FAST, F::CAT_KEYSPACE]).keys_at(1, -1, 1).doc("generic", "4.0.0", "Delete a key asynchronously in another thread. Otherwise it is just as DEL, but non blocking.").tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
+Spec::write(65, "unlink", -2, del).with(&[F::FAST, F::CAT_KEYSPACE]).keys_at(1, -1, 1).doc("generic", "4.0.0", "Delete a key asynchronously in another thread. Otherwise it is just as DEL, but non blocking.").tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
 Spec::read(66, "exists", -2, exists).with(&[F::FAST, F::CAT_KEYSPACE]).keys_at(1, -1, 1).doc("generic", "1.0.0", "Determine if a key exists").tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
 Spec::read(67, "type", 2, type_of).with(&[F::FAST, F::CAT_KEYSPACE]).keys_at(1, 1, 1).doc("generic", "1.0.0", "Determine the type stored at key"),
-Spec::read(68, "touch", -2, touch).with(&[F::FAST, F::CAT_KEYSPACE]).keys_at(1, -1, 1).doc("generic", "3.2.1", "Alters the last access time of a key(s). Returns the number of existing keys specified.").tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
+Spec::read(68, "touch", -2, exists).with(&[F::FAST, F::CAT_KEYSPACE]).keys_at(1, -1, 1).doc("generic", "3.2.1", "Alters the last access time of a key(s). Returns the number of existing keys specified.").tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
 Spec::read(69, "keys", 2, keys).with(&[F::CAT_KEYSPACE, F::CAT_DANGEROUS, F::HEAVY]).doc("generic", "1.0.0", "Find all keys matching the given pattern").tips(&["request_policy:all_shards", "nondeterministic_output_order"]),
 Spec::read(70, "scan", -2, scan).with(&[F::CAT_KEYSPACE]).doc("generic", "2.8.0", "Incrementally iterate the keys space").tips(&["nondeterministic_output", "request_policy:special"]),
 Spec::read(71, "randomkey", 1, randomkey).with(&[F::CAT_KEYSPACE]).doc("generic", "1.0.0", "Return a random key from the keyspace").tips(&["request_policy:all_shards", "nondeterministic_output"]),
@@ -46,39 +51,156 @@ const OBJECT: &[Spec] = &[
         .tips(&["nondeterministic_output"]),
 ];
 
-fn del(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+/// The longest string for which Redis allocates object and bytes together.
+const EMBEDDED_BYTES_MAX: usize = 44;
+/// Redis shares the objects of the numbers below, and says of them that they have so many owners.
+const SHARED_INTEGERS: i64 = 10_000;
+const SHARED_OWNERS: i64 = i32::MAX as i64;
+/// How many databases Redis has unless told otherwise; here only the first can be used.
+const DATABASES: i64 = 16;
+
+fn del(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let removed = args.from(0).iter().filter(|key| writer.remove(key).is_some()).count();
+    Ok(number::reply(removed))
 }
-fn unlink(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+/// Also TOUCH: there is no idle time to reset.
+fn exists(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    Ok(number::reply(args.from(0).iter().filter(|key| reader.get(key).is_some()).count()))
 }
-fn exists(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn type_of(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let item = reader.get(args.at(0));
+    Ok(Reply::Simple(item.map_or("none", |item| item.value.type_name())))
 }
-fn type_of(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn rename(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    move_key(writer, args.at(0), args.at(1))?;
+    Ok(Reply::Ok)
 }
-fn touch(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn renamenx(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    if writer.get(args.at(0)).is_some() && writer.get(args.at(1)).is_some() {
+        return Ok(Reply::Integer(0));
+    }
+    move_key(writer, args.at(0), args.at(1))?;
+    Ok(Reply::Integer(1))
 }
-fn keys(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+/// Gives a key another name. The value counts as written, unless the name is the same.
+fn move_key(writer: &mut Writer<'_>, from: &[u8], to: &[u8]) -> Result<(), Reply> {
+    if writer.get(from).is_none() {
+        return Err(NO_SUCH_KEY);
+    }
+    if from != to {
+        if let Some(item) = writer.remove(from) {
+            writer.put(to, item.value, item.deadline);
+        }
+    }
+    Ok(())
 }
-fn scan(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn copy(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let (from, to) = (args.at(0), args.at(1));
+    let mut replace = false;
+    let mut options = args.from(2).iter();
+    while let Some(option) = options.next() {
+        match option.to_ascii_uppercase().as_slice() {
+            b"REPLACE" => replace = true,
+            b"DB" => check_database(options.next().ok_or(SYNTAX)?)?,
+            _ => return Err(SYNTAX),
+        }
+    }
+    if from == to {
+        return Err(Reply::error("ERR source and destination objects are the same"));
+    }
+    let Some(item) = writer.get(from) else { return Ok(Reply::Integer(0)) };
+    if !replace && writer.get(to).is_some() {
+        return Ok(Reply::Integer(0));
+    }
+    let (value, deadline) = (item.value.clone(), item.deadline);
+    writer.put(to, value, deadline);
+    Ok(Reply::Integer(1))
 }
-fn randomkey(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+/// There is one database, as in any Redis cluster.
+fn check_database(number: &[u8]) -> Result<(), Reply> {
+    let number = integer(number)?;
+    if i32::try_from(number).is_err() {
+        return Err(Reply::error(format!(
+            "ERR value is out of range, value must between {} and {}",
+            i32::MIN,
+            i32::MAX
+        )));
+    }
+    match number {
+        0 => Ok(()),
+        1..DATABASES => {
+            let text = "ERR Copying to another database is not allowed in cluster mode";
+            Err(Reply::error(text))
+        }
+        _ => Err(Reply::error("ERR DB index is out of range")),
+    }
 }
-fn rename(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn object(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let name = String::from_utf8_lossy(args.at(0)).into_owned();
+    let Some(row) = OBJECT.iter().find(|row| row.short_name().eq_ignore_ascii_case(&name)) else {
+        let name: String = name.chars().take(128).collect();
+        let text = format!("ERR unknown subcommand '{name}'. Try OBJECT HELP.");
+        return Err(Reply::error(text));
+    };
+    if !row.accepts(args.len()) {
+        return Err(row.wrong_arity());
+    }
+    if row.short_name() == "help" {
+        return Ok(Reply::Array(OBJECT_HELP.iter().copied().map(Reply::Simple).collect()));
+    }
+    let Some(item) = reader.get(args.at(1)) else { return Ok(Reply::Null) };
+    Ok(match row.short_name() {
+        "encoding" => Reply::bulk(encoding(&item.value)),
+        "refcount" => Reply::Integer(owners(&item.value)),
+        "idletime" => Reply::Integer(0),
+        _ => Reply::error(
+            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note \
+             that when switching between policies at runtime LRU and LFU data will take some time to \
+             adjust.",
+        ),
+    })
 }
-fn renamenx(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+/// Returns what Redis would call the form of the value in memory.
+fn encoding(value: &Value) -> &'static str {
+    match value {
+        Value::Str(bytes) if parse_i64(bytes).is_some() => "int",
+        Value::Str(bytes) if bytes.len() <= EMBEDDED_BYTES_MAX => "embstr",
+        Value::Str(_) => "raw",
+    }
 }
-fn copy(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn owners(value: &Value) -> i64 {
+    match value {
+        Value::Str(bytes) => match parse_i64(bytes) {
+            Some(0..SHARED_INTEGERS) => SHARED_OWNERS,
+            _ => 1,
+        },
+    }
 }
-fn object(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
-}
+
+const OBJECT_HELP: &[&str] = &[
+    "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "ENCODING <key>",
+    "    Return the kind of internal representation used in order to store the value",
+    "    associated with a <key>.",
+    "FREQ <key>",
+    "    Return the access frequency index of the <key>. The returned integer is",
+    "    proportional to the logarithm of the recent access frequency of the key.",
+    "IDLETIME <key>",
+    "    Return the idle time of the <key>, that is the approximated number of",
+    "    seconds elapsed since the last access to the key.",
+    "REFCOUNT <key>",
+    "    Return the number of references of the value associated with the specified",
+    "    <key>.",
+    "HELP",
+    "    Prints this help.",
+];

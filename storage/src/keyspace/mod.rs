@@ -1,113 +1,328 @@
-//! The keyspace.
+//! The keyspace: keys and their values, a pure function of the log.
 //!
-//! SKELETON: signatures that the other layers are written against.
+//! Every server applies the same entries in the same order, and so must come to the same keys, byte for byte. That is why
+//! nothing here asks a clock, draws a random number, or walks a hash map: time and chance come with the entry
+//! ([`Stamp`](command::Stamp)), and order is the order of fixed hashes ([`hash`]). It is also why nothing here may fail: a
+//! command answers an error, or it is done.
+//!
+//! - [`command`], [`table`]: what a command is, and which there are · [`batch`]: its bytes in the log · [`reply`]: answers
+//! - [`store`]: the trie that freezes · [`database`]: keys and deadlines in step · [`value`]: what a key holds
+//! - [`strings`], [`generic`], [`scan`], [`expire`], [`server`], [`http`]: rows and handlers · [`session`]: rows alone
+//! - [`snapshot`]: all of it as bytes, and its digest
+//!
+//! The time in the log never runs backwards: entry by entry, `now = max(now, entry's time)`. A key is dead from
+//! `now ≥ deadline` on, for all commands at once. Only DBSIZE, [`View::len`] and [`View::expiring`] count physically, as
+//! Redis does: they may for a few entries include dead keys when thousands died together.
 
 mod batch;
 pub mod command;
+mod database;
 mod expire;
+mod float;
 mod generic;
+mod glob;
+mod hash;
 pub mod http;
+mod number;
 pub mod reply;
+mod scan;
 mod server;
 mod session;
+mod snapshot;
+mod store;
 mod strings;
 mod table;
+mod value;
 
+use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::types::Index;
-use command::Reads;
+use command::{Args, Handler, Reads, Spec, decode};
+use database::Database;
 pub use reply::Reply;
+use store::Store;
+use value::{Item, Value};
 
 /// The keys and their values: a pure function of the log.
 #[derive(Debug, Default)]
-pub struct Keyspace(());
+pub struct Keyspace {
+    database: Database,
+    /// The time in the log.
+    now: u64,
+    applied: Index,
+}
 
 impl Keyspace {
-    /// Applies the payload of the committed entry at `index`, and returns the replies of its commands. Total: a payload
-    /// that cannot be understood is a bug of the proposer and stops the process, on every server alike.
-    pub fn apply(&mut self, _index: Index, _payload: &Bytes) -> Vec<Reply> {
-        unimplemented!()
+    /// Applies the payload of the committed entry at `index`, and returns the replies of its commands.
+    ///
+    /// # Panics
+    ///
+    /// If the payload cannot be understood, or the entry was applied before. Only a leader writes entries, so this is a bug
+    /// of its program: every server stops here rather than go on with another keyspace.
+    pub fn apply(&mut self, index: Index, payload: &Bytes) -> Vec<Reply> {
+        assert!(index > self.applied, "entry {index} applied after entry {}", self.applied);
+        let not_ours = |error| panic!("entry {index} cannot be applied: {error}");
+        let (stamp, mut commands) = decode(payload).unwrap_or_else(not_ours);
+        self.now = self.now.max(stamp.time_ms);
+        self.database.remove_dead(self.now);
+
+        let database = &mut self.database;
+        let mut writer = Writer { database, now: self.now, seed: stamp.seed, index };
+        let mut replies = Vec::new();
+        let mut args = Args::default();
+        loop {
+            match commands.next(&mut args) {
+                Ok(Some(spec)) => replies.push(write(&mut writer, spec, &args)),
+                Ok(None) => break,
+                Err(error) => panic!("entry {index} cannot be applied: {error}"),
+            }
+        }
+        self.applied = index;
+        replies
     }
 
     /// Returns a consistent view, for the cost of a pointer clone.
+    #[must_use]
     pub fn view(&self) -> View {
-        unimplemented!()
+        View {
+            store: self.database.store().clone(),
+            expiring: self.database.expiring(),
+            now: self.now,
+            applied: self.applied,
+            deadlines: None,
+        }
     }
 
     /// Carries out reads. `clock_ms` only says how long a key still has to live (TTL); whether it is dead, the log says.
-    pub fn read(&self, _reads: &Reads, _clock_ms: u64) -> Vec<Reply> {
-        unimplemented!()
+    #[must_use]
+    pub fn read(&self, reads: &Reads, clock_ms: u64) -> Vec<Reply> {
+        read_all(self.database.store(), self.now, reads, clock_ms)
     }
 
     /// Returns the time in the log, milliseconds since 1970.
+    #[must_use]
     pub fn time_ms(&self) -> u64 {
-        unimplemented!()
+        self.now
     }
 
-    /// Returns when the next key dies, if any has a deadline.
+    /// Returns the index of the last entry applied.
+    #[must_use]
+    pub fn applied(&self) -> Index {
+        self.applied
+    }
+
+    /// Returns when the next key dies, if any has a deadline. In the past, while dead keys wait to be removed: another time
+    /// entry removes more of them.
+    #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        unimplemented!()
+        self.database.next_deadline()
     }
 
-    /// Returns what FLUSHALL unlinked and is costly to drop, to be dropped on another thread.
+    /// Returns what FLUSHALL unlinked and is costly to drop, to be dropped on another thread. There is one for each FLUSHALL:
+    /// to be called until it returns `None`.
     pub fn take_garbage(&mut self) -> Option<View> {
-        unimplemented!()
+        let garbage = self.database.take_garbage()?;
+        Some(View {
+            store: garbage.store,
+            expiring: garbage.deadlines.len(),
+            now: self.now,
+            applied: self.applied,
+            deadlines: Some(Arc::new(garbage.deadlines)),
+        })
     }
 
     /// Rebuilds a keyspace from what [`View::write_to`] wrote. Needs no trust in the bytes: bad ones are an error.
-    pub fn read_from(_input: &mut impl io::Read) -> io::Result<Self> {
-        unimplemented!()
+    ///
+    /// # Errors
+    ///
+    /// If the input ends early, is of another version, or is not in the one form that [`View::write_to`] gives.
+    pub fn read_from(input: &mut impl io::Read) -> io::Result<Self> {
+        snapshot::read_from(input)
     }
 }
 
 /// The keyspace as it was at one index. Clones and drops without touching the keys; never changes.
 #[derive(Clone, Debug)]
-pub struct View(());
+pub struct View {
+    store: Store,
+    expiring: usize,
+    now: u64,
+    applied: Index,
+    /// Only held to be dropped with the rest; see [`Keyspace::take_garbage`].
+    #[allow(dead_code)]
+    deadlines: Option<Arc<BTreeSet<(u64, Bytes)>>>,
+}
 
 impl View {
     /// As [`Keyspace::read`].
-    pub fn read(&self, _reads: &Reads, _clock_ms: u64) -> Vec<Reply> {
-        unimplemented!()
+    #[must_use]
+    pub fn read(&self, reads: &Reads, clock_ms: u64) -> Vec<Reply> {
+        read_all(&self.store, self.now, reads, clock_ms)
     }
 
     /// Returns the index of the last entry applied.
+    #[must_use]
     pub fn applied(&self) -> Index {
-        unimplemented!()
+        self.applied
     }
 
     /// Returns how many keys there are.
+    #[must_use]
     pub fn len(&self) -> usize {
-        unimplemented!()
+        self.store.len()
     }
 
     /// Returns whether there are none.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
-        unimplemented!()
+        self.len() == 0
     }
 
     /// Returns how many keys have a deadline.
+    #[must_use]
     pub fn expiring(&self) -> usize {
-        unimplemented!()
+        self.expiring
     }
 
     /// Returns a digest of everything a client could see: equal on all servers at the same index.
+    #[must_use]
     pub fn digest(&self) -> u128 {
-        unimplemented!()
+        snapshot::digest(&self.store, self.now)
     }
 
     /// Writes all of it, in an order that depends on nothing but the content.
-    pub fn write_to(&self, _output: &mut impl io::Write) -> io::Result<()> {
-        unimplemented!()
+    ///
+    /// # Errors
+    ///
+    /// Whatever the output returns.
+    pub fn write_to(&self, output: &mut impl io::Write) -> io::Result<()> {
+        snapshot::write_to(self, output)
     }
 }
 
 /// What a command that reads is given.
-#[derive(Debug)]
-pub struct Reader<'a>(&'a ());
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    store: &'a Store,
+    /// The time in the log: who is alive.
+    now: u64,
+    /// The time by the clock, or in the log where that is later: how long they have to live.
+    clock: u64,
+    /// Where chance comes from.
+    seed: u64,
+}
+
+impl<'a> Reader<'a> {
+    /// Returns a key that is alive.
+    fn get(&self, key: &[u8]) -> Option<&'a Item> {
+        self.store.get(key).filter(|item| item.is_live(self.now))
+    }
+
+    /// Returns the value of a key that must be a string if it is there.
+    fn string(&self, key: &[u8]) -> Result<Option<&'a Bytes>, Reply> {
+        self.get(key).map(|item| item.value.as_str()).transpose()
+    }
+}
 
 /// What a command that writes is given.
 #[derive(Debug)]
-pub struct Writer<'a>(&'a mut ());
+pub struct Writer<'a> {
+    database: &'a mut Database,
+    /// The time in the log.
+    now: u64,
+    /// Where chance comes from.
+    seed: u64,
+    /// The index of the entry.
+    index: Index,
+}
+
+impl Writer<'_> {
+    /// Returns what a command sees that reads at this point of the entry.
+    fn reader(&self) -> Reader<'_> {
+        let store = self.database.store();
+        Reader { store, now: self.now, clock: self.now, seed: self.seed }
+    }
+
+    /// Returns a key that is alive.
+    fn get(&self, key: &[u8]) -> Option<&Item> {
+        self.database.store().get(key).filter(|item| item.is_live(self.now))
+    }
+
+    /// Returns the value of a key that must be a string if it is there.
+    fn string(&self, key: &[u8]) -> Result<Option<&Bytes>, Reply> {
+        self.get(key).map(|item| item.value.as_str()).transpose()
+    }
+
+    /// Writes a key, whatever there was. A deadline that is reached already leaves no key.
+    fn put(&mut self, key: &[u8], value: Value, deadline: Option<u64>) {
+        if deadline.is_some_and(|deadline| deadline <= self.now) {
+            self.database.remove(key);
+        } else {
+            self.database.put(key, value, deadline, self.index);
+        }
+    }
+
+    /// Writes a key; if it is alive, it keeps its deadline.
+    fn put_keeping_deadline(&mut self, key: &[u8], value: Value) {
+        let deadline = self.get(key).and_then(|item| item.deadline);
+        self.put(key, value, deadline);
+    }
+
+    /// Returns the value of a living key to be changed; it counts as written.
+    fn edit(&mut self, key: &[u8]) -> Option<&mut Value> {
+        self.get(key)?;
+        self.database.edit(key, self.index)
+    }
+
+    /// Sets or clears the deadline of a living key. One that is reached already removes the key.
+    fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
+        if deadline.is_some_and(|deadline| deadline <= self.now) {
+            self.database.remove(key);
+        } else if self.get(key).is_some() {
+            self.database.set_deadline(key, deadline);
+        }
+    }
+
+    /// Removes a key, and returns it if it was alive.
+    fn remove(&mut self, key: &[u8]) -> Option<Item> {
+        self.database.remove(key).filter(|item| item.is_live(self.now))
+    }
+}
+
+fn read_all(store: &Store, now: u64, reads: &Reads, clock_ms: u64) -> Vec<Reply> {
+    let reader = Reader { store, now, clock: clock_ms.max(now), seed: clock_ms };
+    let mut commands = reads.commands();
+    let mut args = Args::default();
+    let mut replies = Vec::new();
+    while let Some(spec) = commands.next(&mut args).expect("a batch holds what it was given") {
+        let Handler::Read(handler) = spec.handler else {
+            unreachable!("reads are reads: a batch keeps the others apart")
+        };
+        replies.push(checked(spec, &args, |args| handler(&reader, args)));
+    }
+    replies
+}
+
+fn write(writer: &mut Writer<'_>, spec: &Spec, args: &Args<'_>) -> Reply {
+    match spec.handler {
+        Handler::Write(handler) => checked(spec, args, |args| handler(writer, args)),
+        Handler::Read(handler) => checked(spec, args, |args| handler(&writer.reader(), args)),
+        Handler::Session => unreachable!("session commands have no number in the log"),
+    }
+}
+
+/// Runs a handler with arguments that fit the arity. Handlers answer `Err` to leave early; a client sees no difference.
+fn checked(
+    spec: &Spec,
+    args: &Args<'_>,
+    handler: impl FnOnce(&Args<'_>) -> Result<Reply, Reply>,
+) -> Reply {
+    if !spec.accepts(args.len()) {
+        return spec.wrong_arity();
+    }
+    handler(args).unwrap_or_else(|error| error)
+}

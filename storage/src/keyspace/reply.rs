@@ -46,3 +46,15 @@ impl Reply {
         Self::Error(text.into())
     }
 }
+
+// The errors that more than one command answers, as Redis words them.
+
+const fn error(text: &'static str) -> Reply {
+    Reply::Error(Cow::Borrowed(text))
+}
+
+pub(super) const SYNTAX: Reply = error("ERR syntax error");
+pub(super) const NOT_AN_INTEGER: Reply = error("ERR value is not an integer or out of range");
+pub(super) const NO_SUCH_KEY: Reply = error("ERR no such key");
+pub(super) const TOO_LONG: Reply =
+    error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");

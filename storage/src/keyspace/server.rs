@@ -1,7 +1,10 @@
-//! The keyspace as a whole.
+//! The keyspace as a whole: DBSIZE, FLUSHALL, FLUSHDB.
 
 use super::command::{Args, Flags as F, Spec};
+use super::number;
+use super::reply::SYNTAX;
 use super::{Reader, Reply, Writer};
+
 /// The commands of the whole keyspace.
 pub(super) const ROWS: &[Spec] = &[
     Spec::read(112, "dbsize", 1, dbsize)
@@ -12,17 +15,24 @@ pub(super) const ROWS: &[Spec] = &[
         .with(&[F::CAT_KEYSPACE, F::CAT_DANGEROUS])
         .doc("server", "1.0.0", "Remove all keys from all databases")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    Spec::write(114, "flushdb", -1, flushdb)
+    Spec::write(114, "flushdb", -1, flushall)
         .with(&[F::CAT_KEYSPACE, F::CAT_DANGEROUS])
         .doc("server", "1.0.0", "Remove all keys from the current database")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
 ];
-fn dbsize(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+/// As in Redis, dead keys count until they are removed; see the module's head.
+fn dbsize(reader: &Reader<'_>, _: &Args<'_>) -> Result<Reply, Reply> {
+    Ok(number::reply(reader.store.len()))
 }
-fn flushall(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
-}
-fn flushdb(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+/// ASYNC and SYNC make no difference: the keys are gone at once, their memory is given back by another thread.
+fn flushall(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let is_mode =
+        |mode: &&[u8]| mode.eq_ignore_ascii_case(b"async") || mode.eq_ignore_ascii_case(b"sync");
+    if args.len() > 1 || !args.from(0).iter().all(is_mode) {
+        return Err(SYNTAX);
+    }
+    writer.database.clear();
+    Ok(Reply::Ok)
 }

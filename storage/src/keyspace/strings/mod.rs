@@ -1,7 +1,24 @@
-//! Strings.
+//! Strings: bytes, and numbers as text.
+//!
+//! Here are the rows, and what reads and writes whole values; [`set`] has SET and its relatives, [`number`] counting,
+//! [`range`] parts of values, [`lcs`] the longest common subsequence.
+
+mod lcs;
+mod number;
+mod range;
+mod set;
 
 use super::command::{Args, Flags as F, Spec};
+use super::value::Value;
 use super::{Reader, Reply, Writer};
+use lcs::lcs;
+use number::{decr, decrby, incr, incrby, incrbyfloat};
+use range::{append, getrange, setrange, strlen};
+use set::{getex, psetex, set, setex};
+
+/// The most bytes a string may have: Redis' default for `proto-max-bulk-len`.
+pub(super) const MAX_VALUE_BYTES: usize = 512 << 20;
+
 /// The commands of strings.
 pub(super) const ROWS: &[Spec] = &[
     Spec::write(1, "set", -3, set).with(&[F::DENYOOM, F::CAT_STRING]).keys_at(1, 1, 1).doc(
@@ -75,7 +92,7 @@ pub(super) const ROWS: &[Spec] = &[
         "2.4.0",
         "Get a substring of the string stored at a key",
     ),
-    Spec::read(15, "substr", 4, substr).with(&[F::CAT_STRING]).keys_at(1, 1, 1).doc(
+    Spec::read(15, "substr", 4, getrange).with(&[F::CAT_STRING]).keys_at(1, 1, 1).doc(
         "string",
         "1.0.0",
         "Get a substring of the string stored at a key",
@@ -114,69 +131,70 @@ pub(super) const ROWS: &[Spec] = &[
         "Find longest common substring",
     ),
 ];
-fn set(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn get(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    Ok(bulk_or_null(reader.string(args.at(0))?.cloned()))
 }
-fn get(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+/// A key that is missing or of another type is null: MGET never fails.
+fn mget(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let value = |key: &&[u8]| bulk_or_null(reader.string(key).ok().flatten().cloned());
+    Ok(Reply::Array(args.from(0).iter().map(value).collect()))
 }
-fn getdel(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn getdel(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let value = writer.string(args.at(0))?.cloned();
+    if value.is_some() {
+        writer.remove(args.at(0));
+    }
+    Ok(bulk_or_null(value))
 }
-fn getex(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn getset(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let old = writer.string(args.at(0))?.cloned();
+    writer.put(args.at(0), Value::copy_of(args.at(1)), None);
+    Ok(bulk_or_null(old))
 }
-fn getset(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn setnx(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    if writer.get(args.at(0)).is_some() {
+        return Ok(Reply::Integer(0));
+    }
+    writer.put(args.at(0), Value::copy_of(args.at(1)), None);
+    Ok(Reply::Integer(1))
 }
-fn setnx(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn mset(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    put_pairs(writer, pairs(args, "mset")?);
+    Ok(Reply::Ok)
 }
-fn setex(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn msetnx(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let pairs = pairs(args, "msetnx")?;
+    if pairs.iter().any(|[key, _]| writer.get(key).is_some()) {
+        return Ok(Reply::Integer(0));
+    }
+    put_pairs(writer, pairs);
+    Ok(Reply::Integer(1))
 }
-fn psetex(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+/// Returns the arguments as keys and values.
+fn pairs<'a>(args: &'a Args<'_>, command: &str) -> Result<&'a [[&'a [u8]; 2]], Reply> {
+    match args.from(0).as_chunks::<2>() {
+        (pairs, []) => Ok(pairs),
+        _ => {
+            let text = format!("ERR wrong number of arguments for '{command}' command");
+            Err(Reply::error(text))
+        }
+    }
 }
-fn mget(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn put_pairs(writer: &mut Writer<'_>, pairs: &[[&[u8]; 2]]) {
+    for [key, value] in pairs {
+        writer.put(key, Value::copy_of(value), None);
+    }
 }
-fn mset(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
-}
-fn msetnx(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
-}
-fn append(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
-}
-fn strlen(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
-}
-fn getrange(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
-}
-fn substr(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
-}
-fn setrange(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
-}
-fn incr(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
-}
-fn decr(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
-}
-fn incrby(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
-}
-fn decrby(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
-}
-fn incrbyfloat(_: &mut Writer<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
-}
-fn lcs(_: &Reader<'_>, _: &Args<'_>) -> Reply {
-    Reply::error("ERR not built yet")
+
+fn bulk_or_null(value: Option<bytes::Bytes>) -> Reply {
+    value.map_or(Reply::Null, Reply::Bulk)
 }

@@ -1,0 +1,125 @@
+//! The keys and their deadlines, kept in step.
+//!
+//! This is where the time in the log decides. A key is dead from the moment an entry moves that time to its deadline: no
+//! command sees it any more. Giving its memory back is another matter, and takes at most [`REMOVED_MAX`] keys at each
+//! entry, in the order of their deadlines: the death of a million keys at once stalls nobody.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use super::store::Store;
+use super::value::{Item, Value};
+use crate::types::Index;
+
+/// The most dead keys that one entry removes.
+pub(super) const REMOVED_MAX: usize = 1024;
+
+/// The keys, and those with a deadline again in the order in which they die.
+#[derive(Debug, Default)]
+pub(super) struct Database {
+    store: Store,
+    /// Exactly the (deadline, key) pairs of the store.
+    deadlines: BTreeSet<(u64, Bytes)>,
+    /// What was flushed and is still to be dropped.
+    garbage: Vec<Garbage>,
+}
+
+/// Keys that are gone for every reader, but not from memory.
+#[derive(Debug)]
+pub(super) struct Garbage {
+    pub(super) store: Store,
+    pub(super) deadlines: BTreeSet<(u64, Bytes)>,
+}
+
+impl Database {
+    /// Returns the keys.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Returns how many keys have a deadline.
+    pub(super) fn expiring(&self) -> usize {
+        self.deadlines.len()
+    }
+
+    /// Returns the first deadline.
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Writes a key, whatever there was before.
+    pub(super) fn put(&mut self, key: &[u8], value: Value, deadline: Option<u64>, version: Index) {
+        let item = self.store.upsert(key);
+        item.value = value;
+        item.version = version;
+        change_deadline(&mut self.deadlines, item, deadline);
+    }
+
+    /// Returns the value of a key to be changed, and marks it as written.
+    pub(super) fn edit(&mut self, key: &[u8], version: Index) -> Option<&mut Value> {
+        let item = self.store.get_mut(key)?;
+        item.version = version;
+        Some(&mut item.value)
+    }
+
+    /// Sets or clears a key's deadline, if the key is there.
+    pub(super) fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
+        if let Some(item) = self.store.get_mut(key) {
+            change_deadline(&mut self.deadlines, item, deadline);
+        }
+    }
+
+    /// Removes a key, and returns what there was.
+    pub(super) fn remove(&mut self, key: &[u8]) -> Option<Item> {
+        let mut item = self.store.remove(key)?;
+        if let Some(deadline) = item.deadline {
+            let mut pair = (deadline, std::mem::take(&mut item.key));
+            let is_known = self.deadlines.remove(&pair);
+            assert!(is_known, "every deadline of the store is among the deadlines");
+            item.key = std::mem::take(&mut pair.1);
+        }
+        Some(item)
+    }
+
+    /// Removes keys that are dead at a time, the longest dead first, up to a fixed number.
+    pub(super) fn remove_dead(&mut self, now: u64) {
+        for _ in 0..REMOVED_MAX {
+            let Some(first) = self.deadlines.first() else { return };
+            if first.0 > now {
+                return;
+            }
+            let Some((_, key)) = self.deadlines.pop_first() else { return };
+            let removed = self.store.remove(&key);
+            assert!(removed.is_some(), "every deadline belongs to a key of the store");
+        }
+    }
+
+    /// Removes all keys at once. They wait in the garbage to be dropped where it hurts nobody.
+    pub(super) fn clear(&mut self) {
+        let store = std::mem::take(&mut self.store);
+        let deadlines = std::mem::take(&mut self.deadlines);
+        if store.len() > 0 {
+            self.garbage.push(Garbage { store, deadlines });
+        }
+    }
+
+    /// Takes what was cleared.
+    pub(super) fn take_garbage(&mut self) -> Option<Garbage> {
+        self.garbage.pop()
+    }
+}
+
+fn change_deadline(deadlines: &mut BTreeSet<(u64, Bytes)>, item: &mut Item, deadline: Option<u64>) {
+    if item.deadline == deadline {
+        return;
+    }
+    if let Some(old) = item.deadline {
+        let is_known = deadlines.remove(&(old, item.key.clone()));
+        assert!(is_known, "every deadline of the store is among the deadlines");
+    }
+    if let Some(new) = deadline {
+        deadlines.insert((new, item.key.clone()));
+    }
+    item.deadline = deadline;
+}

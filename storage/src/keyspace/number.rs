@@ -1,0 +1,41 @@
+//! Numbers in arguments: exactly the texts that Redis takes.
+
+use super::reply::{NOT_AN_INTEGER, Reply};
+
+/// Reads a signed number in its only form: no plus, no leading zeros, no spaces, no minus zero.
+pub(super) fn parse_i64(text: &[u8]) -> Option<i64> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let is_negative = digits.len() < text.len();
+    match digits {
+        b"0" => return if is_negative { None } else { Some(0) },
+        [b'1'..=b'9', ..] if digits.len() <= 19 => {}
+        _ => return None,
+    }
+    // Summed up below zero, where there is room for one more than above.
+    let mut value = 0i64;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_sub(i64::from(digit - b'0'))?;
+    }
+    if is_negative { Some(value) } else { value.checked_neg() }
+}
+
+/// Reads an unsigned number of digits alone.
+pub(super) fn parse_u64(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Reads a signed number, or answers Redis' error.
+pub(super) fn integer(text: &[u8]) -> Result<i64, Reply> {
+    parse_i64(text).ok_or(NOT_AN_INTEGER)
+}
+
+/// Returns a number of ours as a reply; beyond what a reply can say, the largest.
+pub(super) fn reply(number: impl TryInto<i64>) -> Reply {
+    Reply::Integer(number.try_into().unwrap_or(i64::MAX))
+}

@@ -1,0 +1,102 @@
+//! KEYS, SCAN, RANDOMKEY: walks over the keys in the order of their positions.
+//!
+//! A cursor is the position to go on from. Nothing that is inserted or deleted in between moves any other key, so a walk
+//! meets every key that was there all the time exactly once, and comes to an end: cursors only grow.
+
+use super::command::Args;
+use super::glob;
+use super::hash;
+use super::number::{integer, parse_u64};
+use super::reply::SYNTAX;
+use super::value::Item;
+use super::{Reader, Reply};
+
+/// How many keys SCAN looks at unless told otherwise.
+const COUNT: usize = 10;
+/// The most keys that one SCAN looks at, whatever it is told: it runs on the loop that carries out everything.
+const COUNT_MAX: usize = 1024;
+/// A SCAN whose pattern made so many steps ends early.
+const SCAN_STEPS_MAX: u64 = glob::STEPS_MAX;
+
+pub(super) fn keys(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let found = reader
+        .store
+        .iter()
+        .filter(|item| item.is_live(reader.now))
+        .filter(|item| glob::matches(args.at(0), &item.key, &mut glob::STEPS_MAX.clone()))
+        .map(|item| Reply::Bulk(item.key.clone()))
+        .collect();
+    Ok(Reply::Array(found))
+}
+
+/// Starts at a position by chance, and takes the next key that lives.
+pub(super) fn randomkey(reader: &Reader<'_>, _: &Args<'_>) -> Result<Reply, Reply> {
+    let start = hash::position(&reader.seed.to_le_bytes());
+    let is_live = |item: &&Item| item.is_live(reader.now);
+    let found = reader.store.iter_from(start).find(is_live);
+    let found = found.or_else(|| reader.store.iter().find(is_live));
+    Ok(found.map_or(Reply::Null, |item| Reply::Bulk(item.key.clone())))
+}
+
+struct Options<'a> {
+    pattern: Option<&'a [u8]>,
+    count: usize,
+    type_name: Option<Vec<u8>>,
+}
+
+impl<'a> Options<'a> {
+    fn parse(args: &[&'a [u8]]) -> Result<Self, Reply> {
+        let mut options = Self { pattern: None, count: COUNT, type_name: None };
+        let (pairs, rest) = args.as_chunks::<2>();
+        for [name, value] in pairs {
+            match name.to_ascii_uppercase().as_slice() {
+                b"COUNT" => {
+                    let count = usize::try_from(integer(value)?).map_err(|_| SYNTAX)?;
+                    if count == 0 {
+                        return Err(SYNTAX);
+                    }
+                    options.count = count.min(COUNT_MAX);
+                }
+                b"MATCH" => options.pattern = Some(value),
+                b"TYPE" => options.type_name = Some(value.to_ascii_lowercase()),
+                _ => return Err(SYNTAX),
+            }
+        }
+        if rest.is_empty() { Ok(options) } else { Err(SYNTAX) }
+    }
+
+    fn wants(&self, item: &Item, steps: &mut u64) -> bool {
+        let has_type = |name: &Vec<u8>| name == item.value.type_name().as_bytes();
+        self.type_name.as_ref().is_none_or(has_type)
+            && self.pattern.is_none_or(|pattern| {
+                let mut left = glob::STEPS_MAX;
+                let is_match = glob::matches(pattern, &item.key, &mut left);
+                *steps += glob::STEPS_MAX - left;
+                is_match
+            })
+    }
+}
+
+pub(super) fn scan(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let cursor = parse_u64(args.at(0)).ok_or(Reply::error("ERR invalid cursor"))?;
+    let options = Options::parse(args.from(1))?;
+    let mut found = Vec::new();
+    let mut next_cursor = 0;
+    let mut last = None;
+    let mut steps = 0;
+    // A cursor beyond all positions is one that SCAN never gave: there is nothing left.
+    let items = (cursor >> hash::BITS == 0).then(|| reader.store.iter_from(cursor));
+    for (seen, item) in items.into_iter().flatten().enumerate() {
+        // Keys of one position go together, since a cursor cannot point between them.
+        let is_enough = seen >= options.count || steps >= SCAN_STEPS_MAX;
+        if is_enough && last != Some(item.position) {
+            next_cursor = item.position;
+            break;
+        }
+        last = Some(item.position);
+        if item.is_live(reader.now) && options.wants(item, &mut steps) {
+            found.push(Reply::Bulk(item.key.clone()));
+        }
+    }
+    Ok(Reply::Array(vec![Reply::bulk(next_cursor.to_string()), Reply::Array(found)]))
+}

@@ -1,0 +1,271 @@
+//! The keys in the order of their positions: a trie that a clone of a pointer freezes.
+//!
+//! ```text
+//! root ─┬─ 0 ─ leaf   positions 0…        a level for each four bits of the position, at most fifteen
+//!       ├─ 1 ─ inner ─┬─ 10 ─ leaf
+//!       ┆             ┆                   a leaf: items ordered by (position, key)
+//!       └─ f ─ leaf
+//! ```
+//!
+//! A view shares all nodes with the store. A write makes the nodes on its path its own first, by copying those that a view
+//! still holds: sixteen pointers for each level and the items of one leaf, of which only reference counts are touched. With
+//! no view around, it writes in place. A leaf that grows too large becomes an inner node, one that empties is given back,
+//! so there is never a moment when the whole has to be rebuilt.
+//!
+//! The form of the trie shows nowhere: what is read depends on the items and their order alone.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::hash;
+use super::value::{Item, Value};
+
+/// The children of an inner node: four bits of the position.
+const FANOUT: usize = 16;
+const FANOUT_BITS: u32 = 4;
+/// Below this level all bits are used up; a leaf there holds keys of one position and may grow.
+const LEVELS: u32 = hash::BITS / FANOUT_BITS;
+/// A leaf with more items is split.
+const LEAF_ITEMS_MAX: usize = 32;
+/// A leaf that shrinks to this looks whether it and its siblings fit into one.
+const LEAF_ITEMS_FEW: usize = 2;
+
+/// All items. A clone is a frozen view.
+#[derive(Clone, Default)]
+pub(super) struct Store {
+    root: Node,
+    len: usize,
+}
+
+#[derive(Clone, Default)]
+enum Node {
+    #[default]
+    Empty,
+    Leaf(Arc<Vec<Item>>),
+    Inner(Arc<[Node; FANOUT]>),
+}
+
+impl Store {
+    /// Returns how many items there are.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns the item of a key.
+    pub(super) fn get(&self, key: &[u8]) -> Option<&Item> {
+        let position = hash::position(key);
+        let mut node = &self.root;
+        let mut level = 0;
+        loop {
+            match node {
+                Node::Empty => return None,
+                Node::Leaf(items) => {
+                    return find(items, position, key).ok().map(|place| &items[place]);
+                }
+                Node::Inner(children) => node = &children[child(position, level)],
+            }
+            level += 1;
+        }
+    }
+
+    /// Returns the item of a key to be changed, if there is one.
+    pub(super) fn get_mut(&mut self, key: &[u8]) -> Option<&mut Item> {
+        // Looking first keeps shared nodes shared when the key is not there.
+        self.get(key)?;
+        Some(self.upsert(key))
+    }
+
+    /// Returns the item of a key to be changed; a new one has an empty value.
+    pub(super) fn upsert(&mut self, key: &[u8]) -> &mut Item {
+        let position = hash::position(key);
+        let mut node = &mut self.root;
+        let mut level = 0;
+        while node.is_inner_for(position, key, level) {
+            let Node::Inner(children) = node else { unreachable!("it was just looked at") };
+            node = &mut Arc::make_mut(children)[child(position, level)];
+            level += 1;
+        }
+        let Node::Leaf(items) = node else { unreachable!("what is not an inner node is a leaf") };
+        let items = Arc::make_mut(items);
+        let place = match find(items, position, key) {
+            Ok(place) => place,
+            Err(place) => {
+                let key = Bytes::copy_from_slice(key);
+                let value = Value::Str(Bytes::new());
+                items.insert(place, Item { position, key, value, deadline: None, version: 0 });
+                self.len += 1;
+                place
+            }
+        };
+        &mut items[place]
+    }
+
+    /// Removes a key, and returns its item.
+    pub(super) fn remove(&mut self, key: &[u8]) -> Option<Item> {
+        self.get(key)?;
+        let item = self.root.remove(hash::position(key), key, 0);
+        self.len -= 1;
+        Some(item)
+    }
+
+    /// Returns all items in order.
+    pub(super) fn iter(&self) -> Iter<'_> {
+        self.iter_from(0)
+    }
+
+    /// Returns the items from a position on, in order.
+    pub(super) fn iter_from(&self, position: u64) -> Iter<'_> {
+        let mut iter = Iter { stack: Vec::new(), leaf: [].iter() };
+        let mut node = &self.root;
+        let mut level = 0;
+        while let Node::Inner(children) = node {
+            let (next, rest) = children[child(position, level)..]
+                .split_first()
+                .expect("a child is one of the children");
+            iter.stack.push(rest.iter());
+            node = next;
+            level += 1;
+        }
+        if let Node::Leaf(items) = node {
+            let start = items.partition_point(|item| item.position < position);
+            iter.leaf = items[start..].iter();
+        }
+        iter
+    }
+}
+
+impl Node {
+    /// Makes the node ready to take a key: an empty one becomes a leaf, a full leaf an inner node. Returns whether the way
+    /// goes on to a child.
+    fn is_inner_for(&mut self, position: u64, key: &[u8], level: u32) -> bool {
+        match self {
+            Self::Inner(_) => return true,
+            Self::Empty => *self = Self::Leaf(Arc::default()),
+            Self::Leaf(items) => {
+                let has_room = items.len() < LEAF_ITEMS_MAX || level == LEVELS;
+                if !has_room && find(items, position, key).is_err() {
+                    let items = std::mem::take(Arc::make_mut(items));
+                    *self = split(items, level);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Removes a key that is there. As deep as the trie: at most [`LEVELS`] calls.
+    fn remove(&mut self, position: u64, key: &[u8], level: u32) -> Item {
+        let (item, left) = match self {
+            Self::Empty => unreachable!("the key was found before"),
+            Self::Leaf(items) => {
+                let items = Arc::make_mut(items);
+                let place = find(items, position, key).expect("the key was found before");
+                (items.remove(place), items.len())
+            }
+            Self::Inner(children) => {
+                let children = Arc::make_mut(children);
+                let below = &mut children[child(position, level)];
+                let item = below.remove(position, key, level + 1);
+                if below.is_small() {
+                    if let Some(items) = joined(children) {
+                        *self = Self::Leaf(Arc::new(items));
+                    }
+                }
+                return item;
+            }
+        };
+        if left == 0 {
+            *self = Self::Empty;
+        }
+        item
+    }
+
+    /// Returns whether it may be worth to join it with its siblings.
+    fn is_small(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Leaf(items) => items.len() <= LEAF_ITEMS_FEW,
+            Self::Inner(_) => false,
+        }
+    }
+}
+
+/// Deals the items of a full leaf out to the leaves of a new inner node.
+fn split(items: Vec<Item>, level: u32) -> Node {
+    let mut children: [Node; FANOUT] = Default::default();
+    let mut items = items.into_iter().peekable();
+    while let Some(first) = items.next() {
+        let index = child(first.position, level);
+        let mut leaf = vec![first];
+        while let Some(item) = items.next_if(|item| child(item.position, level) == index) {
+            leaf.push(item);
+        }
+        children[index] = Node::Leaf(Arc::new(leaf));
+    }
+    Node::Inner(Arc::new(children))
+}
+
+/// Returns the items of all children in one leaf, if they are leaves and would leave it half empty.
+fn joined(children: &mut [Node; FANOUT]) -> Option<Vec<Item>> {
+    let mut count = 0;
+    for child in children.iter() {
+        count += match child {
+            Node::Empty => 0,
+            Node::Leaf(items) => items.len(),
+            Node::Inner(_) => return None,
+        };
+    }
+    if count > LEAF_ITEMS_MAX / 2 {
+        return None;
+    }
+    let mut joined = Vec::with_capacity(count);
+    for child in children {
+        if let Node::Leaf(items) = child {
+            joined.append(Arc::make_mut(items));
+        }
+    }
+    Some(joined)
+}
+
+/// Returns which child of an inner node at a level leads to a position.
+fn child(position: u64, level: u32) -> usize {
+    (position >> (hash::BITS - FANOUT_BITS * (level + 1))) as usize % FANOUT
+}
+
+fn find(items: &[Item], position: u64, key: &[u8]) -> Result<usize, usize> {
+    items.binary_search_by(|item| (item.position, &item.key[..]).cmp(&(position, key)))
+}
+
+/// The items of a store in order.
+#[derive(Clone)]
+pub(super) struct Iter<'a> {
+    /// The children still to be visited, for each level from the root on.
+    stack: Vec<std::slice::Iter<'a, Node>>,
+    leaf: std::slice::Iter<'a, Item>,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = &'a Item;
+
+    fn next(&mut self) -> Option<&'a Item> {
+        loop {
+            if let Some(item) = self.leaf.next() {
+                return Some(item);
+            }
+            match self.stack.last_mut()?.next() {
+                None => drop(self.stack.pop()),
+                Some(Node::Empty) => {}
+                Some(Node::Leaf(items)) => self.leaf = items.iter(),
+                Some(Node::Inner(children)) => self.stack.push(children.iter()),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} keys", self.len)
+    }
+}

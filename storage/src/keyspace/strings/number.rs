@@ -1,0 +1,44 @@
+//! Counting: INCR, DECR, INCRBY, DECRBY, INCRBYFLOAT.
+
+use super::super::command::Args;
+use super::super::float::Extended;
+use super::super::number::integer;
+use super::super::value::Value;
+use super::super::{Reply, Writer};
+
+pub(super) fn incr(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    add(writer, args.at(0), 1)
+}
+
+pub(super) fn decr(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    add(writer, args.at(0), -1)
+}
+
+pub(super) fn incrby(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    add(writer, args.at(0), integer(args.at(1))?)
+}
+
+pub(super) fn decrby(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let amount = integer(args.at(1))?;
+    let amount = amount.checked_neg().ok_or(Reply::error("ERR decrement would overflow"))?;
+    add(writer, args.at(0), amount)
+}
+
+fn add(writer: &mut Writer<'_>, key: &[u8], amount: i64) -> Result<Reply, Reply> {
+    let old = writer.string(key)?.map_or(Ok(0), |text| integer(text))?;
+    let overflow = Reply::error("ERR increment or decrement would overflow");
+    let new = old.checked_add(amount).ok_or(overflow)?;
+    writer.put_keeping_deadline(key, Value::copy_of(new.to_string().as_bytes()));
+    Ok(Reply::Integer(new))
+}
+
+pub(super) fn incrbyfloat(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let number =
+        |text: &[u8]| Extended::parse(text).ok_or(Reply::error("ERR value is not a valid float"));
+    let old = writer.string(args.at(0))?.map_or(Ok(Extended::ZERO), |text| number(text))?;
+    let amount = number(args.at(1))?;
+    let infinite = Reply::error("ERR increment would produce NaN or Infinity");
+    let new = old.add(&amount).ok_or(infinite)?.to_string();
+    writer.put_keeping_deadline(args.at(0), Value::copy_of(new.as_bytes()));
+    Ok(Reply::bulk(new))
+}

@@ -1,0 +1,77 @@
+//! Parts of values: APPEND, STRLEN, GETRANGE, SETRANGE.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::super::command::Args;
+use super::super::number::{self, integer};
+use super::super::reply::TOO_LONG;
+use super::super::value::{Value, edit};
+use super::super::{Reader, Reply, Writer};
+use super::MAX_VALUE_BYTES;
+
+pub(super) fn strlen(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    Ok(number::reply(reader.string(args.at(0))?.map_or(0, Bytes::len)))
+}
+
+pub(super) fn append(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let (key, tail) = (args.at(0), args.at(1));
+    let length = writer.string(key)?.map_or(0, Bytes::len);
+    let total = checked_length(length, tail.len())?;
+    match writer.edit(key) {
+        Some(Value::Str(bytes)) => edit(bytes, |buffer| buffer.extend_from_slice(tail)),
+        None => writer.put(key, Value::copy_of(tail), None),
+    }
+    Ok(number::reply(total))
+}
+
+pub(super) fn setrange(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let (key, patch) = (args.at(0), args.at(2));
+    let offset = integer(args.at(1))?;
+    let offset = usize::try_from(offset).map_err(|_| Reply::error("ERR offset is out of range"))?;
+    let length = writer.string(key)?.map_or(0, Bytes::len);
+    if patch.is_empty() {
+        return Ok(number::reply(length));
+    }
+    let end = checked_length(offset, patch.len())?;
+    let overwrite = |buffer: &mut bytes::BytesMut| {
+        buffer.resize(buffer.len().max(end), 0);
+        buffer[offset..end].copy_from_slice(patch);
+    };
+    match writer.edit(key) {
+        Some(Value::Str(bytes)) => edit(bytes, overwrite),
+        None => {
+            let mut bytes = Bytes::new();
+            edit(&mut bytes, overwrite);
+            writer.put(key, Value::Str(bytes), None);
+        }
+    }
+    Ok(number::reply(length.max(end)))
+}
+
+pub(super) fn getrange(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let (start, end) = (integer(args.at(1))?, integer(args.at(2))?);
+    let Some(value) = reader.string(args.at(0))? else { return Ok(Reply::bulk("")) };
+    let part = value.get(span(start, end, value.len())).unwrap_or_default();
+    // A copy: a slice would keep the value, which may be large and on its way to being replaced.
+    Ok(Reply::bulk(part))
+}
+
+/// Returns the bytes from `start` to `end`, the last one included; both count from the end if negative.
+fn span(start: i64, end: i64, length: usize) -> Range<usize> {
+    let length = i64::try_from(length).unwrap_or(i64::MAX);
+    let resolve = |at: i64| if at < 0 { length.saturating_add(at).max(0) } else { at };
+    if length == 0 || (start < 0 && end < 0 && start > end) {
+        return 0..0;
+    }
+    let (start, end) = (resolve(start), resolve(end).min(length - 1));
+    match (usize::try_from(start), usize::try_from(end)) {
+        (Ok(start), Ok(end)) if start <= end => start..end + 1,
+        _ => 0..0,
+    }
+}
+
+fn checked_length(length: usize, more: usize) -> Result<usize, Reply> {
+    length.checked_add(more).filter(|total| *total <= MAX_VALUE_BYTES).ok_or(TOO_LONG)
+}
