@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 /// A store whose state of the cluster and whose failures a test decides.
 #[derive(Clone)]
-pub struct Memory(Arc<Inner>);
+pub(crate) struct Memory(Arc<Inner>);
 
 struct Inner {
     mode: Mode,
@@ -41,17 +41,17 @@ enum Mode {
 
 impl Memory {
     /// A leader with a keyspace.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Mode::Real)
     }
 
     /// A leader that answers every command with its number.
-    pub fn counting() -> Self {
+    pub(crate) fn counting() -> Self {
         Self::with(Mode::Counting)
     }
 
     /// A leader that answers with these, one after the other.
-    pub fn scripted(replies: impl IntoIterator<Item = Reply>) -> Self {
+    pub(crate) fn scripted(replies: impl IntoIterator<Item = Reply>) -> Self {
         let memory = Self::with(Mode::Scripted);
         memory.0.replies.lock().unwrap().extend(replies);
         memory
@@ -71,22 +71,22 @@ impl Memory {
     }
 
     /// Lets the next batches fail, one by one.
-    pub fn fail(&self, errors: impl IntoIterator<Item = Error>) {
+    pub(crate) fn fail(&self, errors: impl IntoIterator<Item = Error>) {
         self.0.failures.lock().unwrap().extend(errors);
     }
 
     /// Changes what the node knows of its cluster.
-    pub fn change(&self, change: impl FnOnce(&mut Cluster)) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Cluster)) {
         self.0.cluster.send_modify(|cluster| change(Arc::make_mut(cluster)));
     }
 
     /// Changes the figures.
-    pub fn change_status(&self, change: impl FnOnce(&mut Status)) {
+    pub(crate) fn change_status(&self, change: impl FnOnce(&mut Status)) {
         change(&mut self.0.status.lock().unwrap());
     }
 
     /// How many commands each batch had so far.
-    pub fn batches(&self) -> Vec<usize> {
+    pub(crate) fn batches(&self) -> Vec<usize> {
         self.0.batches.lock().unwrap().clone()
     }
 }
@@ -101,7 +101,8 @@ impl Kv for Memory {
         }
         match self.0.mode {
             Mode::Counting => {
-                let next = || Reply::Integer(self.0.index.fetch_add(1, Ordering::Relaxed) as i64 + 1);
+                let next =
+                    || Reply::Integer(self.0.index.fetch_add(1, Ordering::Relaxed) as i64 + 1);
                 Ok((0..batch.len()).map(|_| next()).collect())
             }
             Mode::Scripted => {
@@ -131,7 +132,7 @@ impl Kv for Memory {
     }
 }
 
-pub fn id(name: &str) -> NodeId {
+pub(crate) fn id(name: &str) -> NodeId {
     name.parse().unwrap()
 }
 
@@ -177,7 +178,7 @@ fn status() -> Status {
 }
 
 /// A request as clients send it.
-pub fn request(args: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn request(args: &[&[u8]]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n", args.len()).into_bytes();
     for arg in args {
         bytes.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
@@ -188,17 +189,17 @@ pub fn request(args: &[&[u8]]) -> Vec<u8> {
 }
 
 /// As [`request`], of words.
-pub fn words(text: &str) -> Vec<u8> {
+pub(crate) fn words(text: &str) -> Vec<u8> {
     request(&text.split(' ').map(str::as_bytes).collect::<Vec<_>>())
 }
 
 /// Sends all bytes to a server at once, and returns all that it answers until it closes.
-pub async fn talk(kv: &Memory, input: &[u8]) -> Vec<u8> {
+pub(crate) async fn talk(kv: &Memory, input: &[u8]) -> Vec<u8> {
     talk_to(&Server::new(kv.clone(), Options::default(), 7001), &[input]).await
 }
 
 /// As [`talk`], with the input in pieces of which each is taken in before the next one comes.
-pub async fn talk_to(server: &Arc<Server<Memory>>, pieces: &[&[u8]]) -> Vec<u8> {
+pub(crate) async fn talk_to(server: &Arc<Server<Memory>>, pieces: &[&[u8]]) -> Vec<u8> {
     let (client, near) = tokio::io::duplex(1 << 20);
     let (reader, writer) = tokio::io::split(near);
     let (peer, local) = ("127.0.0.1:5000".to_owned(), "127.0.0.1:7001".to_owned());
@@ -225,6 +226,6 @@ pub async fn talk_to(server: &Arc<Server<Memory>>, pieces: &[&[u8]]) -> Vec<u8> 
 }
 
 /// Returns the text of [`talk`] with words.
-pub async fn ask(kv: &Memory, command: &str) -> String {
+pub(crate) async fn ask(kv: &Memory, command: &str) -> String {
     String::from_utf8(talk(kv, &words(command)).await).unwrap()
 }
