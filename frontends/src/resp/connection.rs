@@ -4,21 +4,22 @@
 //! that does not take them, up to the size of one request: a client that first sends a long pipeline and then reads
 //! would otherwise wait for us while we wait for it.
 
+mod delivery;
+
 use std::io;
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::command::{self, Spec};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Duration, Instant, timeout, timeout_at};
 
-use super::encode::{Encoder, Step};
+use super::encode::Encoder;
 use super::registry::Client;
 use super::scanner::{ProtocolError, Request, Scanner};
 use super::session::{self, Outcome, Session};
-use super::turn::{Answer, Key, Turn};
+use super::turn::{Key, Turn};
 use super::{Server, encode, errors, inline};
 use crate::{Cluster, Kv};
 
@@ -27,9 +28,6 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 const READ_BYTES_MAX: usize = 64 * 1024;
 /// Commands with fewer arguments than this need no allocation to be looked at.
 const FEW: usize = 12;
-/// How much of what a client still sends is thrown away after an error, so that the error reaches it.
-const LINGER_BYTES: usize = 16 << 20;
-const LINGER_TIME: Duration = Duration::from_secs(1);
 
 /// A client and what is between it and the store.
 pub(super) struct Connection<'a, K, R, W> {
@@ -330,149 +328,6 @@ where
         if spec.is_heavy() {
             self.execute(turn, input).await?;
         }
-        Ok(())
-    }
-
-    /// Has the batch carried out and puts all answers into the output, in the order they were asked for.
-    async fn execute(&mut self, turn: &mut Turn, input: &[u8]) -> io::Result<()> {
-        let batch = std::mem::take(&mut turn.batch);
-        let asked = batch.len();
-        let result = if asked == 0 {
-            Ok(Vec::new())
-        } else {
-            self.server.stats.batches.add(1);
-            self.server.kv.execute(batch).await
-        };
-        // What is refused from now on, or was refused just now, is explained by what is known now.
-        self.look_at_cluster();
-        let mut replies = match &result {
-            Ok(replies) => replies.len(),
-            Err(_) => asked,
-        };
-        assert_eq!(replies, asked, "a batch is answered command by command");
-        let (error, mut done) = match result {
-            Ok(done) => (None, done.into_iter()),
-            Err(error) => (Some(error), Vec::new().into_iter()),
-        };
-        for answer in turn.order.drain(..) {
-            match answer {
-                Answer::Local(length) => {
-                    let bytes = turn.local.split_to(length);
-                    self.output.extend_from_slice(&bytes);
-                    if self.output.len() >= self.server.options.max_output_bytes {
-                        self.flush().await?;
-                    }
-                }
-                Answer::Keyspace { key, is_silent } => {
-                    replies -= 1;
-                    let reply = match &error {
-                        None => done.next(),
-                        Some(error) => Some(errors::reply(error, &self.cluster, key.slot(input))),
-                    };
-                    let Some(reply) = reply.filter(|_| !is_silent) else { continue };
-                    self.send(reply).await?;
-                }
-            }
-        }
-        assert_eq!(replies, 0, "every command of a batch has its place in the order");
-        turn.local.clear();
-        Ok(())
-    }
-
-    /// Encodes a reply into the output, which is sent whenever it is full.
-    async fn send(&mut self, reply: Reply) -> io::Result<()> {
-        if matches!(reply, Reply::Error(_)) {
-            self.server.stats.error_replies.add(1);
-        }
-        let (protocol, limit) = (self.session.protocol, self.server.options.max_output_bytes);
-        let mut step = self.encoder.start(reply, protocol, &mut self.output, limit);
-        while step != Step::Done {
-            self.flush().await?;
-            if let Step::Large(bytes) = &step {
-                self.write(bytes).await?;
-            }
-            step = self.encoder.resume(protocol, &mut self.output, limit);
-        }
-        if self.output.len() >= limit {
-            self.flush().await?;
-        }
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> io::Result<()> {
-        if self.output.is_empty() {
-            return Ok(());
-        }
-        let mut output = std::mem::take(&mut self.output);
-        self.write(&output).await?;
-        output.clear();
-        self.output = output;
-        Ok(())
-    }
-
-    /// Writes all, and meanwhile takes in what the client sends, within the size of one request.
-    async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        self.server.stats.output_bytes.add(bytes.len() as u64);
-        let patience = self.server.options.write_timeout;
-        // Only what the client takes gives it more time, not what it sends.
-        let mut deadline = Instant::now() + patience;
-        while !bytes.is_empty() {
-            let may_read =
-                !self.is_at_end && self.input.len() < self.server.options.max_request_bytes;
-            if may_read && self.input.capacity() == self.input.len() {
-                self.input.reserve(READ_BYTES_MIN);
-            }
-            let step = async {
-                tokio::select! {
-                    biased;
-                    written = self.writer.write(bytes) => written.map(Some),
-                    read = self.reader.read_buf(&mut self.input), if may_read => {
-                        self.is_at_end = read? == 0;
-                        Ok(None)
-                    }
-                }
-            };
-            match timeout_at(deadline, step).await?? {
-                Some(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Some(written) => {
-                    bytes = &bytes[written..];
-                    deadline = Instant::now() + patience;
-                }
-                None => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Memory that one large request or reply needed is not kept for the small ones that follow.
-    fn shrink(&mut self) {
-        if self.input.is_empty() && self.input.capacity() > self.read_bytes {
-            self.input = Vec::new();
-        }
-        if self.output.capacity() > self.server.options.max_output_bytes * 2 {
-            self.output = BytesMut::new();
-        }
-    }
-
-    /// Ends the stream. Closing a socket with unread input makes the kernel throw away what is on its way to the client;
-    /// so after an error what still comes is read for a moment.
-    async fn close(mut self, flow: Flow) -> io::Result<()> {
-        timeout(self.server.options.write_timeout, self.writer.shutdown()).await??;
-        if flow != Flow::Reject {
-            return Ok(());
-        }
-        let linger = async {
-            let mut discarded = 0;
-            let mut scratch = vec![0; READ_BYTES_MAX];
-            while discarded < LINGER_BYTES {
-                match self.reader.read(&mut scratch).await {
-                    Ok(0) | Err(_) => break,
-                    Ok(read) => discarded += read,
-                }
-            }
-        };
-        // Out of time is as good as out of input.
-        let _ = timeout(LINGER_TIME, linger).await;
         Ok(())
     }
 }
