@@ -1,8 +1,8 @@
 //! What can go wrong with a request, and the one place that says which status that is.
 //!
 //! Every body of an error is an object with `error`, a code for programs, and `message`, a sentence for people. The
-//! codes fall into the three outcomes of the store: *unknown* is 504 and nothing else, and every other error means that
-//! nothing was done.
+//! codes fall into the outcomes of the store: 504 is *unknown*, and every other error means that nothing was done (but for
+//! 500, a bug of ours, which promises nothing).
 
 use std::borrow::Cow;
 
