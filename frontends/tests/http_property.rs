@@ -38,7 +38,7 @@ fn unbase64(text: &str) -> Vec<u8> {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let (mut bytes, mut bits, mut held) = (Vec::new(), 0u32, 0);
     for byte in text.bytes().filter(|byte| *byte != b'=') {
-        let digit = alphabet.iter().position(|known| *known == byte).unwrap();
+        let digit = alphabet.iter().position(|known| *known == byte).expect("base64");
         (bits, held) = (bits << 6 | digit as u32, held + 6);
         if held >= 8 {
             held -= 8;
@@ -50,7 +50,7 @@ fn unbase64(text: &str) -> Vec<u8> {
 
 async fn json(client: &mut Client, bytes: &[u8]) -> Value {
     client.send(bytes).await;
-    serde_json::from_slice(&client.body().await).unwrap()
+    serde_json::from_slice(&client.body().await).expect("JSON")
 }
 
 async fn round_trip(client: &mut Client, key: &[u8], value: &[u8]) {
