@@ -88,20 +88,20 @@ impl Life {
 
     fn live(&mut self, steps: usize) {
         for _ in 0..steps {
-            match self.random.below(16) {
+            match self.random.below(24) {
                 0..=2 => {
                     let node = self.random.pick(&self.nodes);
                     self.cluster.tick(node);
                 }
-                3 => {
-                    // Together they tick often enough that leaders come and stay.
+                // Together they tick often enough that leaders come and go while a partition lasts.
+                3 | 4 => {
                     for node in self.nodes.clone() {
                         self.cluster.tick(node);
                     }
                 }
-                4..=11 => self.network(),
-                12 | 13 => self.client(),
-                14 => self.disk(),
+                5..=16 => self.network(),
+                17..=19 => self.client(),
+                20..=22 => self.disk(),
                 _ => self.disaster(),
             }
         }
@@ -151,13 +151,13 @@ impl Life {
     fn disaster(&mut self) {
         let node = self.random.pick(&self.nodes);
         let other = self.random.pick(&self.nodes);
-        match self.random.below(8) {
-            0 if self.weather.partitions => self.cluster.isolate(node),
-            1 if self.weather.partitions => drop(self.cluster.cut.insert((node, other))),
-            2 | 3 => self.cluster.cut.clear(),
+        match self.random.below(10) {
+            0 | 1 if self.weather.partitions => self.cluster.isolate(node),
+            2 if self.weather.partitions => drop(self.cluster.cut.insert((node, other))),
+            3 if self.weather.partitions => self.cluster.cut.clear(),
             4 if self.weather.crashes => self.cluster.crash(node),
-            5 if self.weather.crashes => self.cluster.restart(node),
-            6 if self.weather.lossy => {
+            5 | 6 if self.weather.crashes => self.cluster.restart(node),
+            7 if self.weather.lossy => {
                 // A stream breaks: what is on it is lost, and its sender told.
                 self.cluster.network.retain(|e| {
                     let snapshot =
@@ -209,7 +209,7 @@ impl Life {
 fn play(seed: u64) -> usize {
     let mut life = Life::new(seed);
     let lived = catch_unwind(AssertUnwindSafe(|| {
-        life.live(1500);
+        life.live(3000);
         life.heal();
     }));
     if let Err(panic) = lived {

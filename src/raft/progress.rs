@@ -151,9 +151,9 @@ impl Progress {
         }
         self.match_index = matched;
         match &mut self.state {
-            // Answers to what was sent before the probe say nothing about the probe.
-            State::Probe { .. } if matched + 1 < self.next_index => {}
+            // From before the snapshot was needed.
             State::Snapshot { index, .. } if matched < *index => {}
+            // Whatever was asked or sent: from the place where the logs agree, entries can flow.
             State::Probe { .. } | State::Snapshot { .. } => {
                 let (inflight, inflight_bytes, stalled_ticks) = (VecDeque::new(), 0, 0);
                 self.state = State::Replicate { inflight, inflight_bytes, stalled_ticks };
