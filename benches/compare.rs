@@ -4,6 +4,8 @@
 //! shares, only the ratios mean something. Options after `--`: `--rounds N` (3), `--requests N` (scaled to each test by
 //! default).
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 #[path = "../tests/process/mod.rs"]
 mod process;
 
@@ -54,7 +56,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    println!("medians of {rounds} rounds; -d 64 -r 100000; redis: appendonly yes, appendfsync always");
+    println!(
+        "medians of {rounds} rounds; -d 64 -r 100000; redis: appendonly yes, appendfsync always"
+    );
     println!(
         "{:<18} {:>10} {:>10} {:>6}   {:>19}   {:>19}",
         "load", "redis/s", "raftkv/s", "ratio", "redis p50/p99 ms", "raftkv p50/p99 ms"
@@ -84,7 +88,9 @@ fn options() -> Result<(usize, Option<u32>), Box<dyn Error>> {
             "--rounds" => rounds = value()?.parse()?,
             "--requests" => requests = Some(value()?.parse()?),
             "--bench" => {} // What cargo adds.
-            _ => return Err(format!("unknown option {arg}; known: --rounds N, --requests N").into()),
+            _ => {
+                return Err(format!("unknown option {arg}; known: --rounds N, --requests N").into());
+            }
         }
     }
     Ok((rounds, requests))
@@ -104,7 +110,8 @@ fn run(port: u16, load: Load, requests: Option<u32>) -> Result<Figures, Box<dyn 
         .args(["-d", "64", "-r", "100000", "--csv"])
         .output()?;
     let text = String::from_utf8(output.stdout)?;
-    let line = text.lines().find(|line| line.to_lowercase().starts_with(&format!("\"{}\"", load.command)));
+    let line =
+        text.lines().find(|line| line.to_lowercase().starts_with(&format!("\"{}\"", load.command)));
     let line = line.ok_or_else(|| format!("redis-benchmark said {text:?}"))?;
     let fields: Vec<f64> =
         line.split(',').skip(1).filter_map(|field| field.trim_matches('"').parse().ok()).collect();
@@ -114,9 +121,7 @@ fn run(port: u16, load: Load, requests: Option<u32>) -> Result<Figures, Box<dyn 
     Ok(Figures { per_second, p50_ms, p99_ms })
 }
 
-fn with_raftkv<T>(
-    measure: impl Fn(u16) -> Result<T, Box<dyn Error>>,
-) -> Result<T, Box<dyn Error>> {
+fn with_raftkv<T>(measure: impl Fn(u16) -> Result<T, Box<dyn Error>>) -> Result<T, Box<dyn Error>> {
     let cluster = Cluster::start(3, &["--wal-segment-bytes", "67108864"]);
     let leader = cluster.leader();
     let result = measure(cluster.nodes[leader].resp)?;

@@ -300,14 +300,16 @@ impl Replica {
     }
 
     fn apply(&mut self, entry: &Entry) {
-        while let Some(overtaken) = self.writes.pop_front_if(|write| write.entry.index < entry.id.index)
+        while let Some(overtaken) =
+            self.writes.pop_front_if(|write| write.entry.index < entry.id.index)
         {
             // Cannot be: a leader applies every entry it appended. Not known to be done, so not said to be.
             self.outcomes.push((overtaken.request, Err(Error::Unknown)));
         }
         let waiting = self.writes.pop_front_if(|write| write.entry.index == entry.id.index);
         let clock_ms = self.clock.now_ms();
-        let leading = waiting.as_ref().filter(|write| write.entry == entry.id && !write.reads.is_empty());
+        let leading =
+            waiting.as_ref().filter(|write| write.entry == entry.id && !write.reads.is_empty());
         let mut replies = leading.map(|write| self.keyspace.read(&write.reads, clock_ms));
         let applied = match &entry.payload {
             Payload::Command(payload) => self.keyspace.apply(entry.id.index, payload),
@@ -344,7 +346,8 @@ impl Replica {
 
     /// Replaces the keyspace by an installed snapshot's.
     fn restore(&mut self, meta: &SnapshotMeta) {
-        let (incoming, keyspace) = self.incoming.take().expect("the core installs only what it was given");
+        let (incoming, keyspace) =
+            self.incoming.take().expect("the core installs only what it was given");
         assert!(incoming == *meta, "the core installs the snapshot it was given in this turn");
         self.garbage.push(self.keyspace.view());
         self.keyspace = keyspace;

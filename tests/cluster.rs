@@ -3,6 +3,8 @@
 //! The promise under test each time: what was acknowledged is there, once, and no read is older than what was acknowledged
 //! before it began.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 mod process;
 
 use std::collections::BTreeMap;
@@ -90,7 +92,8 @@ fn write_until(
         };
         let (key, value) = (format!("w{writer}:{next}"), format!("v{next}"));
         let set = client.call(&["SET", &key, &value]);
-        let incremented = if set.is_ok() { client.call(&["INCR", "counter"]) } else { Err(String::new()) };
+        let incremented =
+            if set.is_ok() { client.call(&["INCR", "counter"]) } else { Err(String::new()) };
         let mut ledger = ledger.lock().unwrap();
         if set == Ok(Value::Simple("OK".into())) {
             ledger.acknowledged.insert(key, value);
@@ -205,7 +208,11 @@ fn a_follower_that_was_away_catches_up_by_the_log() {
     }
     cluster.nodes[away].start();
     cluster.assert_converged();
-    assert_eq!(cluster.nodes[away].status().unwrap()["snapshot_index"], 0, "no snapshot was needed");
+    assert_eq!(
+        cluster.nodes[away].status().unwrap()["snapshot_index"],
+        0,
+        "no snapshot was needed"
+    );
 }
 
 #[test]
@@ -243,13 +250,12 @@ fn a_paused_leader_serves_no_stale_read() {
         cluster.nodes[old].signal(Signal::STOP);
         // Asked while it cannot answer, and answered by whoever it is when it wakes.
         on_old.send(&["GET", "k"]).unwrap();
-        let written = wait_for("a write through another leader", || {
+        wait_for("a write through another leader", || {
             cluster.nodes.iter().enumerate().filter(|(at, _)| *at != old).find_map(|(_, node)| {
                 let reply = node.try_resp()?.call(&["SET", "k", &format!("after {round}")]);
                 (reply == Ok(Value::Simple("OK".into()))).then_some(())
             })
         });
-        let () = written;
         cluster.nodes[old].signal(Signal::CONT);
         let value = on_old.receive().unwrap();
         let is_error = matches!(value, Value::Error(_));

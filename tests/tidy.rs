@@ -2,6 +2,8 @@
 //!
 //! Function length is clippy's (`too_many_lines`), formatting is rustfmt's; here stands what neither of them knows.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -67,7 +69,9 @@ fn assert_none(findings: &[String]) {
 #[test]
 fn every_file_says_what_it_is_about() {
     let silent = sources(&ALL).into_iter().filter(|(_, text)| !text.starts_with("//! "));
-    assert_none(&silent.map(|(file, _)| format!("{file} does not begin with //!")).collect::<Vec<_>>());
+    assert_none(
+        &silent.map(|(file, _)| format!("{file} does not begin with //!")).collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -114,8 +118,11 @@ fn production_code_has_no_loose_ends() {
 #[test]
 fn unsafe_code_stands_in_one_file() {
     let word = ["unsafe", " {"].concat();
-    let with: Vec<String> =
-        sources(&ALL).into_iter().filter(|(_, text)| text.contains(&word)).map(|(file, _)| file).collect();
+    let with: Vec<String> = sources(&ALL)
+        .into_iter()
+        .filter(|(_, text)| text.contains(&word))
+        .map(|(file, _)| file)
+        .collect();
     assert_eq!(with, ["storage/src/wal/map.rs"]);
 }
 
@@ -124,8 +131,19 @@ fn unsafe_code_stands_in_one_file() {
 fn what_decides_is_pure() {
     let pure = ["src/raft", "storage/src/keyspace"].map(String::from);
     let impure = [
-        "std::fs", "std::net", "std::thread", "std::time", "std::env", "tokio", "Instant", "SystemTime",
-        "rand::", "HashMap", "HashSet", "RandomState", "tracing",
+        "std::fs",
+        "std::net",
+        "std::thread",
+        "std::time",
+        "std::env",
+        "tokio",
+        "Instant",
+        "SystemTime",
+        "rand::",
+        "HashMap",
+        "HashSet",
+        "RandomState",
+        "tracing",
     ];
     let mut findings = Vec::new();
     for (file, text) in sources(&["src", "storage/src"]) {
@@ -186,13 +204,25 @@ fn the_readme_maps_every_source_file() {
 #[test]
 fn the_top_level_holds_what_it_should() {
     let allowed = [
-        "Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "benches", "frontends", "proto",
-        "rust-toolchain.toml", "src", "storage", "target", "tests",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "benches",
+        "frontends",
+        "proto",
+        "rust-toolchain.toml",
+        "src",
+        "storage",
+        "target",
+        "tests",
     ];
     let entries = std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().file_name());
     let names = entries.map(|name| name.into_string().unwrap());
     let extra: Vec<String> = names
-        .filter(|name| !name.starts_with('.') && !allowed.contains(&name.as_str()) && name != "data")
+        .filter(|name| {
+            !name.starts_with('.') && !allowed.contains(&name.as_str()) && name != "data"
+        })
         .map(|name| format!("{name} does not belong at the top level"))
         .collect();
     assert_none(&extra);

@@ -142,7 +142,10 @@ impl Cluster {
         let addresses: BTreeMap<NodeId, [String; 3]> = addresses.collect();
         let list = |kind: usize, without: Option<NodeId>| {
             let others = addresses.iter().filter(|(id, _)| Some(**id) != without);
-            others.map(|(id, address)| format!("{id}={}", address[kind])).collect::<Vec<_>>().join(",")
+            others
+                .map(|(id, address)| format!("{id}={}", address[kind]))
+                .collect::<Vec<_>>()
+                .join(",")
         };
         let nodes = (0..).zip(&addresses).map(|(at, (id, own))| {
             let data_dir = args.data_dir.join(id.as_str());

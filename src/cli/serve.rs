@@ -39,8 +39,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
 
 fn init_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("--log: {filter:?}"))?;
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => {
             builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init();

@@ -48,11 +48,19 @@ pub(crate) struct Written {
 #[derive(Debug)]
 enum Job {
     /// Make durable, then release the promises. A snapshot comes with its file.
-    Write { write: Write, received: Option<Received>, promises: Vec<Envelope> },
+    Write(Box<WriteJob>),
     /// Drop segments that a durable snapshot covers.
     Compact(Index),
     /// Name the cluster in segments from now on.
     SetCluster(ClusterId),
+}
+
+/// One turn's write, and what waits for it.
+#[derive(Debug)]
+struct WriteJob {
+    write: Write,
+    received: Option<Received>,
+    promises: Vec<Envelope>,
 }
 
 /// The driver's end of the disk thread.
@@ -88,7 +96,7 @@ impl Disk {
         }
         if !write.is_empty() || !promises.is_empty() {
             self.pending += 1;
-            self.send(Job::Write { write, received, promises });
+            self.send(Job::Write(Box::new(WriteJob { write, received, promises })));
         }
         Vec::new()
     }
@@ -167,7 +175,8 @@ impl DiskThread {
         let mut writes = Vec::new();
         for job in batch.drain(..) {
             match job {
-                Job::Write { write, received, promises } => {
+                Job::Write(job) => {
+                    let WriteJob { write, received, promises } = *job;
                     written.writes += 1;
                     written.promises.extend(promises);
                     if let Some(received) = received {

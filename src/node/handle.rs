@@ -38,9 +38,7 @@ pub(crate) struct Handle {
 
 impl Handle {
     /// Creates a handle, and the end of its queue that the loop reads.
-    pub(crate) fn new(
-        cluster: watch::Receiver<Arc<Cluster>>,
-    ) -> (Self, mpsc::Receiver<Request>) {
+    pub(crate) fn new(cluster: watch::Receiver<Arc<Cluster>>) -> (Self, mpsc::Receiver<Request>) {
         let (requests, receiver) = mpsc::channel(REQUESTS_MAX);
         let bytes = Arc::new(Semaphore::new(REQUEST_BYTES_MAX));
         (Self { requests, cluster, bytes }, receiver)

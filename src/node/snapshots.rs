@@ -92,7 +92,8 @@ impl Snapshots {
 fn write(dir: &Path, meta: &SnapshotMeta, view: &View) -> Result<PathBuf, Error> {
     let mut writer = BufWriter::with_capacity(64 << 10, SnapshotWriter::create(dir, meta)?);
     view.write_to(&mut writer).and_then(|()| writer.flush()).map_err(Error::io("write", dir))?;
-    let writer = writer.into_inner().map_err(|error| Error::io("write", dir)(error.into_error()))?;
+    let writer =
+        writer.into_inner().map_err(|error| Error::io("write", dir)(error.into_error()))?;
     writer.finish()
 }
 

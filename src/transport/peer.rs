@@ -107,7 +107,8 @@ impl Peer {
             let mut client = RaftClient::new(link.channel.clone());
             let answer = tokio::time::timeout(VOTE_DEADLINE, client.request_vote(request)).await;
             match answer {
-                Ok(Ok(response)) => match wire::decode_request_vote_response(response.into_inner()) {
+                Ok(Ok(response)) => match wire::decode_request_vote_response(response.into_inner())
+                {
                     Ok((header, envelope)) => shared.deliver_from(link.id, header, envelope).await,
                     Err(malformed) => tracing::warn!(peer = %link.id, %malformed, "bad vote"),
                 },
@@ -128,7 +129,7 @@ impl Peer {
             link.sends_snapshot.store(false, Ordering::Release);
             let delivered = answer.is_ok();
             let _ = shared.inbound.send(Inbound::SnapshotSent { to: link.id, delivered }).await;
-            match answer.map(|response| wire::decode_install_snapshot_response(response)) {
+            match answer.map(wire::decode_install_snapshot_response) {
                 Ok(Ok((header, envelope))) => shared.deliver_from(link.id, header, envelope).await,
                 Ok(Err(malformed)) => tracing::warn!(peer = %link.id, %malformed, "bad answer"),
                 Err(status) => {

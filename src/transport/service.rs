@@ -46,12 +46,13 @@ pub(super) fn server(shared: Arc<Shared>) -> Server {
 }
 
 type AppendAnswer = Result<proto::AppendEntriesResponse, Status>;
+type VoteCall = oneshot::Sender<proto::RequestVoteResponse>;
 
 /// The calls that wait for the core.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     /// By candidate and whether it is a pre-vote, oldest first.
-    votes: Mutex<BTreeMap<(NodeId, bool), VecDeque<oneshot::Sender<proto::RequestVoteResponse>>>>,
+    votes: Mutex<BTreeMap<(NodeId, bool), VecDeque<VoteCall>>>,
     appends: Mutex<BTreeMap<NodeId, mpsc::Sender<AppendAnswer>>>,
     installs: Mutex<BTreeMap<NodeId, oneshot::Sender<proto::InstallSnapshotResponse>>>,
 }
@@ -87,7 +88,11 @@ impl Answers {
         }
     }
 
-    fn expect_vote(&self, from: NodeId, pre: bool) -> oneshot::Receiver<proto::RequestVoteResponse> {
+    fn expect_vote(
+        &self,
+        from: NodeId,
+        pre: bool,
+    ) -> oneshot::Receiver<proto::RequestVoteResponse> {
         let (sender, receiver) = oneshot::channel();
         let mut votes = lock(&self.votes);
         let waiting = votes.entry((from, pre)).or_default();
@@ -226,8 +231,7 @@ impl Raft for Service {
         let (file, keyspace) = self.receive_snapshot(meta.clone(), first, inbound).await?;
         let answer = self.shared.answers.expect_install(header.from);
         let message = Message::InstallSnapshot { meta };
-        let envelope =
-            Envelope { from: header.from, to: header.to, term: header.term, message };
+        let envelope = Envelope { from: header.from, to: header.to, term: header.term, message };
         let snapshot = ReceivedSnapshot { envelope, file, keyspace };
         self.shared.deliver(Inbound::Snapshot(Box::new(snapshot))).await?;
         let answer = answer.await.map_err(|_| Status::aborted("the snapshot was not needed"))?;
@@ -244,7 +248,8 @@ impl Service {
         first: proto::InstallSnapshotRequest,
         mut inbound: Streaming<proto::InstallSnapshotRequest>,
     ) -> Result<(Received, Keyspace), Status> {
-        let (sender, mut chunks) = mpsc::channel::<proto::InstallSnapshotRequest>(CHUNKS_WAITING_MAX);
+        let (sender, mut chunks) =
+            mpsc::channel::<proto::InstallSnapshotRequest>(CHUNKS_WAITING_MAX);
         let dir = self.shared.snapshot_dir.clone();
         let writing = tokio::task::spawn_blocking(move || {
             let mut file = SnapshotReceiver::create(&dir, &meta)?;

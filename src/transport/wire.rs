@@ -112,11 +112,13 @@ pub fn encode(envelope: Envelope, cluster: Option<ClusterId>) -> Outgoing {
         Message::RequestVoteResponse { pre, granted } => {
             Outgoing::RequestVoteResponse(proto::RequestVoteResponse { header, pre, granted })
         }
-        Message::AppendEntries { prev, entries, commit } => request(Request::Append(proto::Append {
-            prev: Some(encode_id(prev)),
-            entries: entries.into_iter().map(encode_entry).collect(),
-            commit,
-        })),
+        Message::AppendEntries { prev, entries, commit } => {
+            request(Request::Append(proto::Append {
+                prev: Some(encode_id(prev)),
+                entries: entries.into_iter().map(encode_entry).collect(),
+                commit,
+            }))
+        }
         Message::Heartbeat { commit, round } => {
             request(Request::Heartbeat(proto::Heartbeat { commit, round }))
         }
@@ -267,9 +269,7 @@ fn decode_entry(entry: proto::Entry) -> Result<Entry, Malformed> {
 }
 
 fn encode_configuration(configuration: &Configuration) -> proto::Configuration {
-    let names = |ids: &BTreeSet<NodeId>| {
-        ids.iter().map(ToString::to_string).collect::<Vec<_>>()
-    };
+    let names = |ids: &BTreeSet<NodeId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
     proto::Configuration {
         cluster: encode_cluster(configuration.cluster),
         voters: names(&configuration.voters),

@@ -59,7 +59,8 @@ impl Resp {
         }
         let line = line.trim_end();
         let (kind, rest) = line.split_at_checked(1).ok_or(io::ErrorKind::InvalidData)?;
-        let number = || rest.parse::<i64>().map_err(|_| io::Error::from(io::ErrorKind::InvalidData));
+        let number =
+            || rest.parse::<i64>().map_err(|_| io::Error::from(io::ErrorKind::InvalidData));
         Ok(match kind {
             "+" => Value::Simple(rest.to_owned()),
             "-" => Value::Error(rest.to_owned()),

@@ -94,7 +94,8 @@ impl Cluster {
                 ["--http-peers", &http],
                 ["--resp-peers", &resp],
             ];
-            node.flags = flags.as_flattened().iter().chain(extra).map(ToString::to_string).collect();
+            node.flags =
+                flags.as_flattened().iter().chain(extra).map(ToString::to_string).collect();
             if !extra.contains(&"--wal-segment-bytes") {
                 node.flags.extend(["--wal-segment-bytes".to_owned(), (48 << 20).to_string()]);
             }
@@ -145,7 +146,8 @@ impl Node {
     pub(crate) fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.id);
         let mut options = std::fs::OpenOptions::new();
-        let log = options.create(true).append(true).open(self.data_dir.with_extension("log")).unwrap();
+        let log =
+            options.create(true).append(true).open(self.data_dir.with_extension("log")).unwrap();
         let mut command = self.command();
         self.child = Some(command.stderr(log).spawn().unwrap());
     }
