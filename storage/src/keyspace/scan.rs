@@ -15,17 +15,22 @@ use super::{Reader, Reply};
 const COUNT: usize = 10;
 /// The most keys that one SCAN looks at, whatever it is told: it runs on the loop that carries out everything.
 const COUNT_MAX: usize = 1024;
+/// How many steps KEYS may take in all: some ten seconds of one thread. Patterns that people write take a few for each key.
+const KEYS_STEPS_MAX: u64 = 1 << 32;
 /// A SCAN whose pattern made so many steps ends early.
 const SCAN_STEPS_MAX: u64 = glob::STEPS_MAX;
 
 pub(super) fn keys(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    let found = reader
-        .store
-        .iter()
-        .filter(|item| item.is_live(reader.now))
-        .filter(|item| glob::matches(args.at(0), &item.key, &mut glob::STEPS_MAX.clone()))
-        .map(|item| Reply::Bulk(item.key.clone()))
-        .collect();
+    let mut left = KEYS_STEPS_MAX;
+    let mut found = Vec::new();
+    for item in reader.store.iter().filter(|item| item.is_live(reader.now)) {
+        if glob::matches(args.at(0), &item.key, &mut left) {
+            found.push(Reply::Bulk(item.key.clone()));
+        }
+    }
+    if left == 0 {
+        return Err(Reply::error("ERR the pattern takes too many steps to match"));
+    }
     Ok(Reply::Array(found))
 }
 
