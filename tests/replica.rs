@@ -1,0 +1,335 @@
+//! What becomes of a request: done, not done, or unknown. Each exactly once, on replicas without a process around them.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use raftkv::raft::{Envelope, Message, Options, Recovered, Role};
+use raftkv::replica::{ENTRY_BYTES_MAX, Outcome, Replica, RequestId, Turn};
+use raftkv_frontends::{Error, Unavailable};
+use raftkv_storage::keyspace::command::{self, Batch};
+use raftkv_storage::keyspace::{Keyspace, Reply};
+use raftkv_storage::types::{Configuration, NodeId, SnapshotMeta};
+
+fn node(name: &str) -> NodeId {
+    name.parse().unwrap()
+}
+
+/// Parses `SET k v; GET k` into a batch.
+fn batch(commands: &str) -> Batch {
+    let mut batch = Batch::default();
+    for command in commands.split(';') {
+        let words: Vec<&[u8]> = command.split_whitespace().map(str::as_bytes).collect();
+        batch.push(command::lookup(words[0]).unwrap(), &words[1..]);
+    }
+    batch
+}
+
+fn bulk(text: &str) -> Reply {
+    Reply::bulk(text)
+}
+
+/// Replicas joined by a network that delivers at once, but for servers that are cut off, and disks that never wait.
+struct Cluster {
+    replicas: BTreeMap<NodeId, Replica>,
+    cut_off: BTreeSet<NodeId>,
+    network: VecDeque<Envelope>,
+    outcomes: BTreeMap<RequestId, Vec<Outcome>>,
+    wall_ms: BTreeMap<NodeId, u64>,
+    next: u64,
+}
+
+impl Cluster {
+    fn new(names: &[&str]) -> Self {
+        let ids: Vec<NodeId> = names.iter().map(|name| node(name)).collect();
+        let bootstrap = Configuration::bootstrap(ids.iter().copied());
+        let replica = |(seed, id): (u64, &NodeId)| {
+            let (options, recovered) = (Options::default(), Recovered::default());
+            let keyspace = Keyspace::default();
+            (*id, Replica::new(*id, options, bootstrap.clone(), recovered, keyspace, seed))
+        };
+        Self {
+            replicas: (1..).zip(&ids).map(replica).collect(),
+            cut_off: BTreeSet::new(),
+            network: VecDeque::new(),
+            outcomes: BTreeMap::new(),
+            wall_ms: ids.iter().map(|id| (*id, 1_000_000)).collect(),
+            next: 0,
+        }
+    }
+
+    /// Takes turns and delivers until nothing happens any more.
+    fn settle(&mut self) {
+        loop {
+            let mut quiet = true;
+            let ids: Vec<NodeId> = self.replicas.keys().copied().collect();
+            for id in ids {
+                quiet &= !self.turn(id);
+            }
+            while let Some(envelope) = self.network.pop_front() {
+                quiet = false;
+                if !self.cut_off.contains(&envelope.from) && !self.cut_off.contains(&envelope.to) {
+                    self.replicas.get_mut(&envelope.to).unwrap().step(envelope);
+                }
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    /// Takes one turn, and returns whether it did anything.
+    fn turn(&mut self, id: NodeId) -> bool {
+        let replica = self.replicas.get_mut(&id).unwrap();
+        replica.set_time(self.wall_ms[&id]);
+        let Turn { messages, write, promises, outcomes, heavy, .. } = replica.turn();
+        let quiet = messages.is_empty()
+            && write.is_empty()
+            && promises.is_empty()
+            && outcomes.is_empty()
+            && heavy.is_empty();
+        if let Some(last) = write.entries.last() {
+            replica.persisted(last.id);
+        }
+        self.network.extend(messages.into_iter().chain(promises));
+        for heavy in heavy {
+            let replies = heavy.view.read(&heavy.reads, heavy.clock_ms);
+            self.outcomes.entry(heavy.request).or_default().push(Ok(replies));
+        }
+        for (request, outcome) in outcomes {
+            self.outcomes.entry(request).or_default().push(outcome);
+        }
+        !quiet
+    }
+
+    fn tick(&mut self, ticks: usize) {
+        for _ in 0..ticks {
+            self.replicas.values_mut().for_each(Replica::tick);
+            self.settle();
+        }
+    }
+
+    /// Lets time pass until a server that is not cut off leads, and returns it.
+    fn elect(&mut self) -> NodeId {
+        for _ in 0..1_000 {
+            self.tick(1);
+            let leader = self.replicas.iter().find(|(id, replica)| {
+                !self.cut_off.contains(id) && replica.raft().role() == Role::Leader
+            });
+            if let Some((leader, _)) = leader {
+                return *leader;
+            }
+        }
+        panic!("no leader in 1,000 ticks");
+    }
+
+    fn submit(&mut self, to: NodeId, commands: &str) -> RequestId {
+        self.next += 1;
+        let request = RequestId(self.next);
+        self.replicas.get_mut(&to).unwrap().submit(request, batch(commands));
+        request
+    }
+
+    /// Returns the one outcome of a request, if it has ended.
+    fn outcome(&self, request: RequestId) -> Option<&Outcome> {
+        let outcomes = self.outcomes.get(&request)?;
+        assert_eq!(outcomes.len(), 1, "a request ends once");
+        outcomes.first()
+    }
+
+    fn run(&mut self, to: NodeId, commands: &str) -> Outcome {
+        let request = self.submit(to, commands);
+        self.settle();
+        self.outcome(request).expect("it ended").clone()
+    }
+
+    fn set_wall(&mut self, id: NodeId, wall_ms: u64) {
+        self.wall_ms.insert(id, wall_ms);
+        self.replicas.get_mut(&id).unwrap().set_time(wall_ms);
+    }
+}
+
+#[test]
+fn a_batch_is_answered_in_order_whatever_is_in_it() {
+    let mut cluster = Cluster::new(&["A", "B", "C"]);
+    let leader = cluster.elect();
+    assert_eq!(cluster.run(leader, "SET k 1"), Ok(vec![Reply::Ok]));
+    // Reads before the first write, the write, and a read behind it.
+    let replies = cluster.run(leader, "GET k; STRLEN k; INCR k; GET k");
+    let expected = vec![bulk("1"), Reply::Integer(1), Reply::Integer(2), bulk("2")];
+    assert_eq!(replies, Ok(expected));
+    assert_eq!(cluster.run(leader, "GET k; GET none"), Ok(vec![bulk("2"), Reply::Null]));
+    assert_eq!(cluster.run(leader, "KEYS *"), Ok(vec![Reply::Array(vec![bulk("k")])]));
+}
+
+#[test]
+fn all_replicas_hold_the_same() {
+    let mut cluster = Cluster::new(&["A", "B", "C"]);
+    let leader = cluster.elect();
+    for at in 0..20 {
+        cluster.run(leader, &format!("SET k{at} {at}; INCR n; RANDOMKEY")).unwrap();
+    }
+    cluster.tick(10);
+    let digests: BTreeSet<u128> =
+        cluster.replicas.values().map(|replica| replica.view().digest()).collect();
+    assert_eq!(digests.len(), 1);
+}
+
+#[test]
+fn a_follower_does_nothing_and_names_the_leader() {
+    let mut cluster = Cluster::new(&["A", "B", "C"]);
+    let leader = cluster.elect();
+    let follower = *cluster.replicas.keys().find(|id| **id != leader).unwrap();
+    let refusal = Err(Error::NotLeader { leader });
+    assert_eq!(cluster.run(follower, "SET k v"), refusal);
+    assert_eq!(cluster.run(follower, "GET k"), refusal);
+    assert_eq!(cluster.run(leader, "GET k"), Ok(vec![Reply::Null]), "nothing was done");
+}
+
+#[test]
+fn without_a_leader_nothing_is_done() {
+    let mut cluster = Cluster::new(&["A", "B", "C"]);
+    assert_eq!(cluster.run(node("A"), "SET k v"), Err(Error::NoLeader));
+    assert_eq!(cluster.run(node("A"), "GET k"), Err(Error::NoLeader));
+}
+
+#[test]
+fn a_write_under_way_when_leadership_is_lost_is_unknown() {
+    let mut cluster = Cluster::new(&["A", "B", "C"]);
+    let leader = cluster.elect();
+    cluster.cut_off.insert(leader);
+    let write = cluster.submit(leader, "SET k v");
+    let read = cluster.submit(leader, "GET k");
+    cluster.settle();
+    assert_eq!(cluster.outcome(write), None, "no majority has it");
+    assert_eq!(cluster.outcome(read), None, "no majority has confirmed the leader");
+    // The leader hears no majority and steps down.
+    cluster.tick(200);
+    assert_eq!(cluster.outcome(write), Some(&Err(Error::Unknown)));
+    assert_eq!(cluster.outcome(read), Some(&Err(Error::NoLeader)), "a read is not done, ever");
+    // It was not committed by anybody, and is gone when the others have gone on.
+    let next = cluster.elect();
+    assert_ne!(next, leader);
+    assert_eq!(cluster.run(next, "GET k"), Ok(vec![Reply::Null]));
+    cluster.cut_off.clear();
+    cluster.tick(200);
+    let leader = cluster.elect();
+    assert_eq!(cluster.run(leader, "GET k"), Ok(vec![Reply::Null]));
+}
+
+#[test]
+fn a_deposed_leader_answers_no_read_from_what_it_has() {
+    let mut cluster = Cluster::new(&["A", "B", "C"]);
+    let old = cluster.elect();
+    cluster.run(old, "SET k old").unwrap();
+    cluster.cut_off.insert(old);
+    let read = cluster.submit(old, "GET k");
+    let new = cluster.elect();
+    cluster.run(new, "SET k new").unwrap();
+    cluster.tick(200);
+    assert!(cluster.outcome(read).is_some_and(Result::is_err), "{:?}", cluster.outcome(read));
+}
+
+#[test]
+fn a_request_too_large_for_the_log_is_refused_before_it_is_in_it() {
+    let mut cluster = Cluster::new(&["A"]);
+    let leader = cluster.elect();
+    let value = "x".repeat(ENTRY_BYTES_MAX);
+    let refusal = Err(Error::Unavailable(Unavailable::TooLarge));
+    assert_eq!(cluster.run(leader, &format!("SET k {value}")), refusal);
+    assert_eq!(cluster.run(leader, "GET k"), Ok(vec![Reply::Null]));
+}
+
+#[test]
+fn a_key_dies_when_the_log_says_so_and_not_before() {
+    let mut cluster = Cluster::new(&["A", "B", "C"]);
+    let leader = cluster.elect();
+    cluster.set_wall(leader, 2_000_000);
+    cluster.run(leader, "SET k v PX 500").unwrap();
+    let replica = &cluster.replicas[&leader];
+    assert_eq!(replica.wake_at_ms(), Some(2_000_500), "the leader knows when to move the time");
+    cluster.set_wall(leader, 2_000_499);
+    assert_eq!(cluster.run(leader, "GET k"), Ok(vec![bulk("v")]));
+    assert_eq!(cluster.run(leader, "PTTL k"), Ok(vec![Reply::Integer(1)]));
+    let before = cluster.replicas[&leader].status().last.index;
+    cluster.set_wall(leader, 2_000_500);
+    cluster.settle();
+    let after = cluster.replicas[&leader].status().last.index;
+    assert_eq!(after, before + 1, "one entry moves the time");
+    assert_eq!(cluster.run(leader, "GET k"), Ok(vec![Reply::Null]));
+    assert_eq!(cluster.replicas[&leader].wake_at_ms(), None);
+}
+
+#[test]
+fn a_slow_clock_brings_no_key_back_to_life() {
+    let mut cluster = Cluster::new(&["A", "B", "C"]);
+    let old = cluster.elect();
+    cluster.set_wall(old, 9_000_000);
+    cluster.run(old, "SET k v PX 500; SET lives v PX 60000").unwrap();
+    cluster.set_wall(old, 9_000_600);
+    cluster.settle();
+    assert_eq!(cluster.run(old, "GET k"), Ok(vec![Reply::Null]));
+    // The next leader's clock is two hours behind.
+    cluster.cut_off.insert(old);
+    let new = cluster.elect();
+    assert_eq!(cluster.run(new, "GET k"), Ok(vec![Reply::Null]));
+    // What is left of a life goes on at the pace of the new clock, from where the log stands.
+    assert_eq!(cluster.run(new, "PTTL lives"), Ok(vec![Reply::Integer(59_400)]));
+    let wall = cluster.wall_ms[&new];
+    cluster.set_wall(new, wall + 59_399);
+    assert_eq!(cluster.run(new, "GET lives"), Ok(vec![bulk("v")]));
+    cluster.set_wall(new, wall + 59_400);
+    cluster.settle();
+    assert_eq!(cluster.run(new, "GET lives"), Ok(vec![Reply::Null]));
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_stop_the_time() {
+    let mut cluster = Cluster::new(&["A"]);
+    let leader = cluster.elect();
+    cluster.set_wall(leader, 5_000_000);
+    cluster.run(leader, "SET k v PX 1000").unwrap();
+    cluster.set_wall(leader, 1_000_000);
+    cluster.set_wall(leader, 1_000_999);
+    assert_eq!(cluster.run(leader, "GET k"), Ok(vec![bulk("v")]));
+    cluster.set_wall(leader, 1_001_000);
+    cluster.settle();
+    assert_eq!(cluster.run(leader, "GET k"), Ok(vec![Reply::Null]));
+}
+
+#[test]
+fn an_installed_snapshot_replaces_the_keyspace_and_an_unwanted_one_does_not() {
+    let mut cluster = Cluster::new(&["A", "B", "C"]);
+    let leader = cluster.elect();
+    let away = *cluster.replicas.keys().find(|id| **id != leader).unwrap();
+    cluster.cut_off.insert(away);
+    for at in 0..10 {
+        cluster.run(leader, &format!("SET k{at} v")).unwrap();
+    }
+    let (meta, view) = cluster.replicas[&leader].snapshot();
+    let mut bytes = Vec::new();
+    view.write_to(&mut bytes).unwrap();
+    let term = cluster.replicas[&leader].raft().term();
+    let install = |cluster: &mut Cluster, meta: SnapshotMeta| {
+        let keyspace = Keyspace::read_from(&mut &bytes[..]).unwrap();
+        let message = Message::InstallSnapshot { meta };
+        let replica = cluster.replicas.get_mut(&away).unwrap();
+        replica.install(Envelope { from: leader, to: away, term, message }, keyspace);
+        replica.turn()
+    };
+    let turn = install(&mut cluster, meta.clone());
+    assert_eq!(turn.write.snapshot.as_ref(), Some(&meta));
+    assert_eq!(cluster.replicas[&away].view().digest(), view.digest());
+    // A second time it contains nothing new: the core only answers.
+    let turn = install(&mut cluster, meta);
+    assert_eq!(turn.write.snapshot, None);
+    assert_eq!(cluster.replicas[&away].view().digest(), view.digest());
+    cluster.cut_off.clear();
+    cluster.tick(200);
+    let leader = cluster.elect();
+    cluster.run(leader, "SET more v").unwrap();
+    cluster.tick(20);
+    let digests: BTreeSet<u128> =
+        cluster.replicas.values().map(|replica| replica.view().digest()).collect();
+    assert_eq!(digests.len(), 1);
+}
