@@ -9,7 +9,7 @@ mod harness;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use harness::{Cluster, id};
-use raftkv::raft::{Options, Role};
+use raftkv::raft::{Message, Options, ReadId, Role};
 use raftkv_storage::types::{Configuration, NodeId};
 
 /// Enough for a test: a linear generator whose high bits are used.
@@ -38,6 +38,7 @@ struct Weather {
     partitions: bool,
     crashes: bool,
     slow_disks: bool,
+    slow_clocks: bool,
     snapshots: bool,
 }
 
@@ -46,6 +47,8 @@ struct Life {
     weather: Weather,
     cluster: Cluster,
     nodes: Vec<NodeId>,
+    /// Its clock stands almost still: a leader that does not notice how long it was alone.
+    slow: Option<NodeId>,
     proposed: u64,
     asked: u64,
     answered: usize,
@@ -61,10 +64,11 @@ impl Life {
             partitions: random.one_in(2),
             crashes: random.one_in(2),
             slow_disks: random.one_in(2),
+            slow_clocks: random.one_in(2),
             snapshots: random.one_in(2),
         };
         let names = ["n1", "n2", "n3", "n4", "n5"].map(id);
-        let voters = random.pick(&[1, 2, 3, 3, 3, 4, 5]);
+        let voters = random.pick(&[1, 2, 3, 3, 3, 4, 4, 5, 5]);
         let mut configuration = Configuration::bootstrap(names[..voters].iter().copied());
         // Some clusters are caught in the middle of a change of members, and some have a learner.
         if voters == 4 {
@@ -83,7 +87,8 @@ impl Life {
         };
         let mut cluster = Cluster::new(configuration, options, seed);
         cluster.sync_at_once = !weather.slow_disks;
-        Self { random, weather, cluster, nodes, proposed: 0, asked: 0, answered: 0 }
+        cluster.traced = std::env::var("SEED").is_ok();
+        Self { random, weather, cluster, nodes, slow: None, proposed: 0, asked: 0, answered: 0 }
     }
 
     fn live(&mut self, steps: usize) {
@@ -96,10 +101,12 @@ impl Life {
                 // Together they tick often enough that leaders come and go while a partition lasts.
                 3 | 4 => {
                     for node in self.nodes.clone() {
-                        self.cluster.tick(node);
+                        if self.slow != Some(node) {
+                            self.cluster.tick(node);
+                        }
                     }
                 }
-                5..=16 => self.network(),
+                5..=16 => (0..=self.random.below(5)).for_each(|_| self.network()),
                 17..=19 => self.client(),
                 20..=22 => self.disk(),
                 _ => self.disaster(),
@@ -130,7 +137,10 @@ impl Life {
     }
 
     fn client(&mut self) {
-        let node = self.random.pick(&self.nodes);
+        // Mostly of one who thinks that it leads, rightly or not.
+        let leaders = self.cluster.leaders();
+        let anybody = leaders.is_empty() || self.random.one_in(4);
+        let node = self.random.pick(if anybody { &self.nodes } else { &leaders });
         if self.random.one_in(3) {
             self.asked += 1;
             self.cluster.read(node, self.asked);
@@ -155,13 +165,16 @@ impl Life {
             0 | 1 if self.weather.partitions => self.cluster.isolate(node),
             2 if self.weather.partitions => drop(self.cluster.cut.insert((node, other))),
             3 if self.weather.partitions => self.cluster.cut.clear(),
-            4 if self.weather.crashes => self.cluster.crash(node),
+            4 if self.weather.crashes => self.crash(node),
             5 | 6 if self.weather.crashes => self.cluster.restart(node),
+            8 if self.weather.slow_clocks => {
+                let leader = self.cluster.leaders().first().copied();
+                self.slow = if self.slow.is_none() { leader } else { None };
+            }
             7 if self.weather.lossy => {
                 // A stream breaks: what is on it is lost, and its sender told.
                 self.cluster.network.retain(|e| {
-                    let snapshot =
-                        matches!(e.message, raftkv::raft::Message::InstallSnapshot { .. });
+                    let snapshot = matches!(e.message, Message::InstallSnapshot { .. });
                     e.from != node || e.to != other || snapshot
                 });
                 self.cluster.event(node, |raft| raft.report_unreachable(other));
@@ -173,6 +186,16 @@ impl Life {
                     }
                 }
             }
+        }
+    }
+
+    /// Crashes a server, best one that is just writing.
+    fn crash(&mut self, node: NodeId) {
+        let writes = |node: &&NodeId| !self.cluster.node(**node).disk.pending.is_empty();
+        let node = self.nodes.iter().find(writes).copied().unwrap_or(node);
+        self.cluster.crash(node);
+        if self.random.one_in(2) {
+            self.cluster.restart(node);
         }
     }
 
@@ -195,8 +218,7 @@ impl Life {
         let asked = self.asked;
         assert!(self.cluster.read(leaders[0], asked), "a leader takes reads");
         self.cluster.run(100);
-        let read = format!("reads #{asked} ");
-        let served = self.cluster.trace.iter().any(|line| line.contains(&read));
+        let served = self.cluster.served.contains(&ReadId(asked));
         assert!(served, "progress: the read is served");
         for node in &self.nodes {
             let state = &self.cluster.node(*node).state;
@@ -213,9 +235,7 @@ fn play(seed: u64) -> usize {
         life.heal();
     }));
     if let Err(panic) = lived {
-        if std::env::var("SEED").is_ok() {
-            println!("{}", life.cluster.trace.join("\n"));
-        }
+        println!("{}", life.cluster.trace.join("\n"));
         println!("replay with SEED={seed}");
         std::panic::resume_unwind(panic);
     }

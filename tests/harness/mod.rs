@@ -48,7 +48,13 @@ pub(crate) struct Cluster {
     pub(crate) options: Options,
     pub(crate) configuration: Configuration,
     pub(crate) sync_at_once: bool,
+    /// What has happened, if anybody wants to read it.
     pub(crate) trace: Vec<String>,
+    pub(crate) traced: bool,
+    /// How much has happened.
+    events: usize,
+    /// The reads that were answered.
+    pub(crate) served: BTreeSet<ReadId>,
     pub(crate) safety: Safety,
     seed: u64,
 }
@@ -64,6 +70,9 @@ impl Cluster {
             configuration,
             sync_at_once: true,
             trace: Vec::new(),
+            traced: true,
+            events: 0,
+            served: BTreeSet::new(),
             safety: Safety::default(),
             seed,
         };
@@ -140,7 +149,7 @@ impl Cluster {
         let after = (raft.role(), raft.term());
         if before != after {
             let (role, term) = after;
-            self.trace.push(notation::role(id, term, role));
+            self.note(|| notation::role(id, term, role));
             if role == Role::Leader {
                 self.safety.elected(id, term, &self.nodes[&id].image);
             }
@@ -172,7 +181,7 @@ impl Cluster {
             let node = self.node_mut(id);
             node.state = state;
             node.applied = meta.last.index;
-            self.trace.push(format!("{id} installs snapshot {}", meta.last));
+            self.note(|| format!("{id} installs snapshot {}", meta.last));
         }
         if !write.is_empty() || !promises.is_empty() {
             self.node_mut(id).disk.pending.push(Pending { write, promises });
@@ -181,11 +190,12 @@ impl Cluster {
             self.apply(id, &entry);
         }
         for read in reads {
-            let node = self.node(id);
-            self.safety.read(read, node.applied);
-            let last = node.state.last().map_or("nothing", String::as_str);
-            let line = format!("{id}@{term} reads #{} = {last} (applied {})", read.0, node.applied);
-            self.trace.push(line);
+            let node = &self.nodes[&id];
+            let applied = node.applied;
+            self.safety.read(read, applied);
+            self.served.insert(read);
+            let last = node.state.last().cloned().unwrap_or("nothing".to_owned());
+            self.note(|| format!("{id}@{term} reads #{} = {last} (applied {applied})", read.0));
         }
         let node = self.node(id);
         if self.sync_at_once || node.disk.pending.iter().all(|pending| pending.write.is_empty()) {
@@ -200,8 +210,8 @@ impl Cluster {
         if let Payload::Command(command) = &entry.payload {
             node.state.push(String::from_utf8_lossy(command).into_owned());
         }
-        self.safety.applied(id, entry, &node.state);
-        self.trace.push(format!("{id} applies {}", notation::entry(entry)));
+        self.safety.applied(id, entry);
+        self.note(|| format!("{id} applies {}", notation::entry(entry)));
     }
 
     /// Makes everything durable that a server has written so far, and lets go of what waited for it.
@@ -211,7 +221,7 @@ impl Cluster {
         for Pending { write, promises } in pending {
             self.node_mut(id).disk.durable.write(&write);
             if !write.is_empty() {
-                self.trace.push(notation::write(id, &write));
+                self.note(|| notation::write(id, &write));
             }
             let last = write.entries.last().map(|entry| entry.id);
             if let Some(last) = last.or(write.snapshot.map(|meta| meta.last)) {
@@ -235,8 +245,15 @@ impl Cluster {
     }
 
     fn send(&mut self, envelope: Envelope) {
-        self.trace.push(notation::envelope(&envelope));
+        self.note(|| notation::envelope(&envelope));
         self.network.push(envelope);
+    }
+
+    pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
+        self.events += 1;
+        if self.traced {
+            self.trace.push(line());
+        }
     }
 
     /// Delivers the message at this place of the network, or loses it if the link is cut or nobody listens.
@@ -265,7 +282,7 @@ impl Cluster {
     }
 
     fn lose(&mut self, envelope: Envelope) {
-        self.trace.push(format!("lost: {}", notation::envelope(&envelope)));
+        self.note(|| format!("lost: {}", notation::envelope(&envelope)));
         if matches!(envelope.message, Message::InstallSnapshot { .. }) {
             self.event(envelope.from, |raft| raft.report_snapshot(envelope.to, false));
         }
@@ -298,10 +315,10 @@ impl Cluster {
 
     /// Lets a server tick until it speaks up.
     pub(crate) fn campaign(&mut self, id: NodeId) {
-        let said = self.trace.len();
+        let before = self.events;
         for _ in 0..self.options.election_ticks.end {
             self.tick(id);
-            if self.trace.len() > said {
+            if self.events > before {
                 return;
             }
         }
@@ -374,7 +391,7 @@ impl Cluster {
         let node = self.node_mut(id);
         node.disk.durable.compact(&meta);
         node.image.compact(&meta);
-        self.trace.push(format!("{id} takes snapshot {}", meta.last));
+        self.note(|| format!("{id} takes snapshot {}", meta.last));
         self.event(id, |raft| raft.compact(applied));
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use raftkv::raft::{ReadId, Role, Write};
-use raftkv_storage::types::{Entry, EntryId, Index, NodeId, Term};
+use raftkv_storage::types::{Entry, EntryId, Index, NodeId, Payload, Term};
 
 use super::Node;
 use super::disk::Image;
@@ -12,8 +12,8 @@ use super::disk::Image;
 #[derive(Default)]
 pub(crate) struct Safety {
     leaders: BTreeMap<Term, NodeId>,
-    /// Every entry that some server has applied, and the state that resulted.
-    committed: BTreeMap<Index, (Entry, Vec<String>)>,
+    /// Every entry that some server has applied.
+    committed: BTreeMap<Index, Entry>,
     /// What was committed when a read was asked for.
     reads: BTreeMap<ReadId, Index>,
 }
@@ -23,7 +23,7 @@ impl Safety {
     pub(crate) fn elected(&mut self, id: NodeId, term: Term, image: &Image) {
         let leader = *self.leaders.entry(term).or_insert(id);
         assert_eq!(leader, id, "Election Safety: two leaders in term {term}");
-        for (entry, _) in self.committed.values() {
+        for entry in self.committed.values() {
             let has_it = image.may_have(entry.id);
             assert!(has_it, "Leader Completeness: {id} leads term {term} without {}", entry.id);
         }
@@ -44,12 +44,10 @@ impl Safety {
             for (b, other) in nodes.range(*a..).skip(1) {
                 let (one, other) = (&one.image.recovered, &other.image.recovered);
                 let start = one.base.index.max(other.base.index);
-                let above = |entries: &[Entry]| {
-                    let skip = entries.partition_point(|entry| entry.id.index <= start);
-                    entries[skip..].to_vec()
-                };
-                let (ours, theirs) = (above(&one.entries), above(&other.entries));
-                let pairs: Vec<_> = ours.iter().zip(&theirs).collect();
+                let skip = |entries: &[Entry]| entries.partition_point(|e| e.id.index <= start);
+                let ours = one.entries[skip(&one.entries)..].iter();
+                let theirs = other.entries[skip(&other.entries)..].iter();
+                let pairs: Vec<_> = ours.zip(theirs).collect();
                 let agree = pairs.iter().rposition(|(x, y)| x.id == y.id).map_or(0, |at| at + 1);
                 let matching = pairs[..agree].iter().all(|(x, y)| x == y);
                 assert!(matching, "Log Matching: {a} and {b} differ before an entry they share");
@@ -57,19 +55,23 @@ impl Safety {
         }
     }
 
-    /// State Machine Safety.
-    pub(crate) fn applied(&mut self, id: NodeId, entry: &Entry, state: &[String]) {
-        let (first, first_state) =
-            self.committed.entry(entry.id.index).or_insert((entry.clone(), state.to_vec()));
+    /// State Machine Safety: whoever applies something at an index, applies the same. So all states are the same, too.
+    pub(crate) fn applied(&mut self, id: NodeId, entry: &Entry) {
+        let first = self.committed.entry(entry.id.index).or_insert_with(|| entry.clone());
         assert_eq!(first, entry, "State Machine Safety: {id} applies something else");
-        assert_eq!(first_state, state, "State Machine Safety: {id} has another state");
     }
 
     /// Returns the state that a snapshot contains.
     pub(crate) fn state_at(&self, last: EntryId) -> Vec<String> {
-        let Some((entry, state)) = self.committed.get(&last.index) else { return Vec::new() };
-        assert_eq!(entry.id, last, "State Machine Safety: a snapshot of something else");
-        state.clone()
+        let applied = self.committed.range(..=last.index).map(|(_, entry)| entry);
+        if let Some(entry) = applied.clone().last().filter(|entry| entry.id.index == last.index) {
+            assert_eq!(entry.id, last, "State Machine Safety: a snapshot of something else");
+        }
+        let commands = applied.filter_map(|entry| match &entry.payload {
+            Payload::Command(command) => Some(String::from_utf8_lossy(command).into_owned()),
+            _ => None,
+        });
+        commands.collect()
     }
 
     /// Returns the last index that was ever applied.
