@@ -77,7 +77,8 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Opens or creates the data directory of this node. One that belongs to another node or is in use is refused.
+    /// Opens or creates the data directory of this node. One that belongs to another node or is in
+    /// use is refused.
     pub fn open(path: &Path, node: NodeId) -> Result<Self, Error> {
         fs::create_dir(path)?;
         let lock = lock(path)?;
@@ -136,7 +137,8 @@ impl DataDir {
         }
     }
 
-    /// Records, durably, with which voters this node was first started. Other ones than are recorded are refused.
+    /// Records, durably, with which voters this node was first started. Other ones than are
+    /// recorded are refused.
     pub fn record_voters(&mut self, voters: &BTreeSet<NodeId>) -> Result<(), Error> {
         match &self.identity.voters {
             Some(known) if known == voters => Ok(()),

@@ -103,7 +103,8 @@ pub(crate) fn put_cluster(out: &mut Vec<u8>, id: Option<ClusterId>) {
     out.extend_from_slice(&id.map_or(0, |id| id.0).to_le_bytes());
 }
 
-/// Writes a configuration: the cluster, then voters, outgoing, learners, each a count and names in order.
+/// Writes a configuration: the cluster, then voters, outgoing, learners, each a count and names in
+/// order.
 pub(crate) fn put_configuration(out: &mut Vec<u8>, configuration: &Configuration) {
     put_cluster(out, configuration.cluster);
     for members in [&configuration.voters, &configuration.outgoing, &configuration.learners] {

@@ -8,7 +8,8 @@ use crate::types::EntryId;
 /// An error of the log, the snapshots, or the data directory.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The operating system refused. After a failed sync nothing that was written since the last good one can be believed.
+    /// The operating system refused. After a failed sync nothing that was written since the last
+    /// good one can be believed.
     #[error("{operation} {}: {source}", path.display())]
     Io {
         /// What was tried, as a verb: `open`, `sync`, …
@@ -38,7 +39,8 @@ pub enum Error {
         /// What a record may take.
         limit: usize,
     },
-    /// The data is whole but is not ours: another node, another cluster, another version, or in use.
+    /// The data is whole but is not ours: another node, another cluster, another version, or in
+    /// use.
     #[error("{}: {reason}", path.display())]
     Refused {
         /// The file or directory.

@@ -1,9 +1,13 @@
 //! What a file system promises, and the few calls that make it keep its word.
 //!
-//! 1. Bytes are durable when the file was synced. A *name* is durable when its directory was synced.
-//! 2. A file that must appear whole is written under another name, synced, renamed, and then the directory is synced.
-//! 3. Space is promised by `fallocate`, as a return code; a store into a mapping has no return code.
-//! 4. After a failed sync the page cache may hold bytes that the disk never got, and calls them clean.
+//! 1. Bytes are durable when the file was synced. A *name* is durable when its directory was
+//!    synced.
+//! 2. A file that must appear whole is written under another name, synced, renamed, and then the
+//!    directory is synced.
+//! 3. Space is promised by `fallocate`, as a return code; a store into a mapping has no return
+//!    code.
+//! 4. After a failed sync the page cache may hold bytes that the disk never got, and calls them
+//!    clean.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -17,14 +21,17 @@ use crate::error::Error;
 
 /// A page, and the unit in which segments are filled with zeros.
 ///
-/// The unit matters: larger writes leave larger folios in the page cache, and one dirty byte then writes a whole folio
-/// back. Segments filled with 1 MiB writes sync 2.5 times slower; `benches/log.rs` keeps watch.
+/// The unit matters: larger writes leave larger folios in the page cache, and one dirty byte then
+/// writes a whole folio back. Segments filled with 1 MiB writes sync 2.5 times slower;
+/// `benches/log.rs` keeps watch.
 pub(crate) const PAGE: usize = 4096;
 
-/// What the names of files end with that are not finished. Whoever opens the directory removes them.
+/// What the names of files end with that are not finished. Whoever opens the directory removes
+/// them.
 pub(crate) const TEMPORARY: &str = ".tmp";
 
-/// Creates a file for reading and writing that only we may read; a leftover of that name is removed before.
+/// Creates a file for reading and writing that only we may read; a leftover of that name is removed
+/// before.
 pub(crate) fn create(path: &Path) -> Result<File, Error> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -44,7 +51,8 @@ pub(crate) fn open(path: &Path, write: bool) -> Result<File, Error> {
     options.open(path).map_err(Error::io("open", path))
 }
 
-/// Creates the directory, and those above it, if they are not there; only we may enter. Their names are durable afterwards.
+/// Creates the directory, and those above it, if they are not there; only we may enter. Their names
+/// are durable afterwards.
 pub(crate) fn create_dir(path: &Path) -> Result<(), Error> {
     if path.is_dir() {
         return Ok(());
@@ -102,11 +110,13 @@ pub(crate) fn remove_temporary(dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Allocates the file and fills it with zeros, so that no later store into it can fail for want of space, and none has
-/// to convert an extent. Ends early, with `Interrupted`, when `stop` is set. The caller syncs.
+/// Allocates the file and fills it with zeros, so that no later store into it can fail for want of
+/// space, and none has to convert an extent. Ends early, with `Interrupted`, when `stop` is set.
+/// The caller syncs.
 pub(crate) fn fill(file: &File, bytes: usize, stop: &AtomicBool) -> io::Result<()> {
     match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes as u64) {
-        // Not every file system can; then writing the zeros is what finds out whether there is room.
+        // Not every file system can; then writing the zeros is what finds out whether there is
+        // room.
         Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
         Err(error) => return Err(error.into()),
     }
@@ -125,8 +135,9 @@ pub(crate) fn fill(file: &File, bytes: usize, stop: &AtomicBool) -> io::Result<(
 
 /// Syncs the file and drops it from the page cache: what is read afterwards is what the disk has.
 ///
-/// A process that was killed leaves bytes in the cache that no sync has covered, and one whose sync failed leaves bytes that
-/// the disk never got. Neither may be taken for durable by whoever recovers.
+/// A process that was killed leaves bytes in the cache that no sync has covered, and one whose sync
+/// failed leaves bytes that the disk never got. Neither may be taken for durable by whoever
+/// recovers.
 pub(crate) fn settle(file: &File, path: &Path) -> Result<(), Error> {
     file.sync_data().map_err(Error::io("sync", path))?;
     // Advice, as the name says: where it is not taken, the sync before it has still been made.

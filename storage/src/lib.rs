@@ -1,7 +1,7 @@
 //! What outlives a process, and the keyspace that it rebuilds.
 //!
-//! Two halves that do not import each other: the bytes on disk ([`wal`], [`snapshot`], [`data_dir`]), which know no keys,
-//! and the [`keyspace`], which knows no files.
+//! Two halves that do not import each other: the bytes on disk ([`wal`], [`snapshot`],
+//! [`data_dir`]), which know no keys, and the [`keyspace`], which knows no files.
 
 pub mod data_dir;
 mod encoding;

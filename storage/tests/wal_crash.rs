@@ -1,4 +1,5 @@
-//! Crashes at every byte, damage of every bit: what opens is what was written, up to some sync, or it does not open.
+//! Crashes at every byte, damage of every bit: what opens is what was written, up to some sync, or
+//! it does not open.
 
 mod common;
 
@@ -167,7 +168,8 @@ fn every_flipped_bit_of_the_header_is_refused() {
     assert_eq!(log.recover().unwrap(), *log.states.last().unwrap());
 }
 
-/// A batch with a good one behind it was promised, so damage is refused. The last one cannot be told from one that was torn.
+/// A batch with a good one behind it was promised, so damage is refused. The last one cannot be
+/// told from one that was torn.
 #[test]
 fn every_flipped_bit_of_the_batches_is_refused_or_cut() {
     let log = Log::new();
@@ -198,7 +200,8 @@ fn every_flipped_bit_of_the_batches_is_refused_or_cut() {
     }
 }
 
-/// A batch that was right in another log, at the same place and with the same sequence, is wrong here.
+/// A batch that was right in another log, at the same place and with the same sequence, is wrong
+/// here.
 #[test]
 fn batch_of_another_log_is_never_taken() {
     let (log, other) = (Log::new(), Log::new());
@@ -229,7 +232,8 @@ fn batch_in_another_place_is_never_taken() {
     }
 }
 
-/// Segments before the last were synced to their end: every damage is refused, also to what was never written.
+/// Segments before the last were synced to their end: every damage is refused, also to what was
+/// never written.
 #[test]
 fn flipped_bits_of_a_full_segment_are_refused() {
     let dir = directory();

@@ -1,4 +1,5 @@
-//! The log against a list: whatever is appended, replaced, reset, compacted, closed or lost, both hold the same.
+//! The log against a list: whatever is appended, replaced, reset, compacted, closed or lost, both
+//! hold the same.
 
 mod common;
 
@@ -171,7 +172,11 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 96,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn log_is_a_list(steps in steps()) {

@@ -1,4 +1,5 @@
-//! What a log holds after it was closed, crashed, cut, compacted, or damaged, one case after the other.
+//! What a log holds after it was closed, crashed, cut, compacted, or damaged, one case after the
+//! other.
 
 mod common;
 
@@ -26,7 +27,8 @@ fn overwrite(path: &Path, offset: usize, bytes: &[u8]) {
     file.write_all_at(bytes, offset as u64).expect("write");
 }
 
-/// Entries of 1500 bytes from index one on, until the log has so many segments. Returns the last index.
+/// Entries of 1500 bytes from index one on, until the log has so many segments. Returns the last
+/// index.
 fn fill(wal: &mut Wal, dir: &Path, count: usize) -> u64 {
     let mut index = 0;
     while segments(dir).len() < count {
@@ -59,8 +61,8 @@ fn nothing_that_was_not_synced_is_recovered() {
     assert_eq!(recover(dir.path()).entries, [command(1, 1, 10), noop(2, 2)]);
 }
 
-/// Several appends before a sync are one batch. Were they several, a crash could leave a later one whole behind a torn one,
-/// and recovery would take that for damage.
+/// Several appends before a sync are one batch. Were they several, a crash could leave a later one
+/// whole behind a torn one, and recovery would take that for damage.
 #[test]
 fn appends_before_a_sync_are_one_batch() {
     let dir = directory();
@@ -122,7 +124,8 @@ fn bad_batch_before_a_good_one_is_refused_and_named() {
     assert_eq!(recover(dir.path()).entries.len(), 3);
 }
 
-/// Zeros at the end of a full segment are its end only if the next one begins with the batch that follows.
+/// Zeros at the end of a full segment are its end only if the next one begins with the batch that
+/// follows.
 #[test]
 fn lost_end_of_a_full_segment_is_refused() {
     let dir = directory();
@@ -199,7 +202,8 @@ fn recover_last(dir: &Path, _open: &Wal) -> u64 {
     recover(seen.path()).entries.last().map_or(0, |entry| entry.id.index)
 }
 
-/// etcd #22442: what was replaced must not come back, whatever a snapshot holds, and the last term decides elections.
+/// etcd #22442: what was replaced must not come back, whatever a snapshot holds, and the last term
+/// decides elections.
 #[test]
 fn replaced_entries_never_come_back() {
     let dir = directory();
@@ -272,7 +276,8 @@ fn reset_replaces_everything() {
 #[test]
 fn rolls_at_exact_boundaries() {
     let free = SEGMENT_BYTES_MIN - HEADER;
-    // Two batches of two heads each; the second ends right before, at, or behind the end of the segment.
+    // Two batches of two heads each; the second ends right before, at, or behind the end of the
+    // segment.
     let first = 6000;
     for last in (free - 2 * 40 - first - 80)..=(free - 2 * 40 - first + 9) {
         let dir = directory();
@@ -294,7 +299,8 @@ fn rolls_at_exact_boundaries() {
     }
 }
 
-/// The full segment is synced before the next one begins, even if nobody asked: only the last one may be torn.
+/// The full segment is synced before the next one begins, even if nobody asked: only the last one
+/// may be torn.
 #[test]
 fn append_over_many_segments_is_synced_but_for_the_last() {
     let dir = directory();
@@ -386,12 +392,14 @@ fn too_large_an_entry_is_refused_before_anything_is_written() {
     assert_eq!(recover(dir.path()).entries, [command(1, 2, most)]);
 }
 
-/// When no segment can be prepared, an append that needs one changes nothing, and works when there is room again.
+/// When no segment can be prepared, an append that needs one changes nothing, and works when there
+/// is room again.
 #[test]
 fn full_disk_heals() {
     let dir = directory();
     let (mut wal, _) = open(dir.path()).unwrap();
-    // A directory in the place of the file that would be prepared: it can be neither removed nor created over.
+    // A directory in the place of the file that would be prepared: it can be neither removed nor
+    // created over.
     let obstacle = dir.path().join("prepared-2.tmp");
     std::fs::create_dir(&obstacle).unwrap();
     std::fs::write(obstacle.join("file"), "").unwrap();
@@ -416,13 +424,15 @@ fn write_hard_state(wal: &mut Wal, term: u64) {
     wal.sync().unwrap();
 }
 
-/// After a failure in the middle of a write nobody knows what is on disk, so nothing is ever tried again.
+/// After a failure in the middle of a write nobody knows what is on disk, so nothing is ever tried
+/// again.
 #[test]
 fn failure_poisons_the_log() {
     let dir = directory();
     let (mut wal, _) = open(dir.path()).unwrap();
     write(&mut wal, &[command(1, 1, 8000)]);
-    // A directory in the place of the segment that comes next: the prepared file cannot get its name.
+    // A directory in the place of the segment that comes next: the prepared file cannot get its
+    // name.
     let obstacle = dir.path().join("0000000000000002-00000000000000000001.wal");
     std::fs::create_dir(&obstacle).unwrap();
     let large = command(2, 1, 8000);

@@ -1,14 +1,16 @@
 //! The bytes of a snapshot file, and the one place that reads them.
 //!
 //! ```text
-//!   header   magic 8 | version u32 | length u32 | crc32 u32 | meta: last (term u64, index u64), configuration
+//!   header   magic 8 | version u32 | length u32 | crc32 u32 | meta
+//!            meta: last (term u64, index u64), configuration
 //!   block    length u32, 1 to 256 KiB | crc32 u32 | bytes
 //!   …
 //!   footer   0 u32 | crc32 u32 | blocks u64 | bytes u64 | crc32 of all bytes u32 | magic 8
 //! ```
 //!
-//! The checksum of a block begins with the header's and the block's number: a block of another snapshot, or in another place,
-//! is wrong. A length of zero says that the footer comes, and behind it the file ends.
+//! The checksum of a block begins with the header's and the block's number: a block of another
+//! snapshot, or in another place, is wrong. A length of zero says that the footer comes, and behind
+//! it the file ends.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};

@@ -1,12 +1,13 @@
 //! Snapshots on disk: the state up to an entry, in one file that is whole or is not used (§7).
 //!
-//! A snapshot gets its name when every byte of it is durable and has been read back; until then it ends in `.tmp`, and
-//! whoever opens the data directory removes it. Nothing of a block is handed out before its checksum was right, and the
-//! end of file not before the footer has said that nothing is missing.
+//! A snapshot gets its name when every byte of it is durable and has been read back; until then it
+//! ends in `.tmp`, and whoever opens the data directory removes it. Nothing of a block is handed
+//! out before its checksum was right, and the end of file not before the footer has said that
+//! nothing is missing.
 //!
-//! Where they come from: a [`SnapshotWriter`] writes our own state, a [`SnapshotReceiver`] takes down the bytes of a leader's
-//! file. Where they go: a [`SnapshotReader`], at start or after an installation. The bytes are those of the keyspace; nothing
-//! here knows what they mean.
+//! Where they come from: a [`SnapshotWriter`] writes our own state, a [`SnapshotReceiver`] takes
+//! down the bytes of a leader's file. Where they go: a [`SnapshotReader`], at start or after an
+//! installation. The bytes are those of the keyspace; nothing here knows what they mean.
 
 mod format;
 mod reader;
@@ -24,16 +25,18 @@ use crate::error::Error;
 use crate::fs;
 use crate::types::{EntryId, SnapshotMeta};
 
-/// The largest snapshot that is taken from a leader, in bytes of its file. A full disk usually comes first.
+/// The largest snapshot that is taken from a leader, in bytes of its file. A full disk usually
+/// comes first.
 pub const SNAPSHOT_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
 
-/// How many are kept: the newest may turn out to be bad while the log still reaches back to the one before.
+/// How many are kept: the newest may turn out to be bad while the log still reaches back to the one
+/// before.
 const KEEP: usize = 2;
 
 /// Returns the newest snapshot that is whole, having read all of it.
 ///
-/// When the newest is bad and an older one is whole, the older one is returned: the caller checks that the log still reaches
-/// back to it. When all are bad, the error is that of the newest.
+/// When the newest is bad and an older one is whole, the older one is returned: the caller checks
+/// that the log still reaches back to it. When all are bad, the error is that of the newest.
 pub fn latest(dir: &Path) -> Result<Option<(PathBuf, SnapshotMeta)>, Error> {
     if !dir.exists() {
         return Ok(None);
@@ -70,7 +73,8 @@ fn read_through(path: &Path) -> Result<SnapshotMeta, Error> {
     Ok(blocks.meta().clone())
 }
 
-/// Writes what a snapshot file holds; damage is written where it is met, and returned. Changes nothing.
+/// Writes what a snapshot file holds; damage is written where it is met, and returned. Changes
+/// nothing.
 pub fn inspect(path: &Path, out: &mut impl io::Write) -> Result<(), Error> {
     let result = inspect_blocks(path, out);
     if let Err(error) = &result {
@@ -108,12 +112,13 @@ fn parse_name(name: &str) -> Option<EntryId> {
 }
 
 /// Returns the snapshots of a directory, newest first.
-fn list(dir: &Path) -> Result<Vec<((u64, u64), PathBuf)>, Error> {
+fn list(dir: &Path) -> Result<Vec<(EntryId, PathBuf)>, Error> {
     let mut snapshots: Vec<_> = fs::list(dir)?
         .into_iter()
-        .filter_map(|(name, path)| parse_name(&name).map(|last| ((last.index, last.term), path)))
+        .filter_map(|(name, path)| parse_name(&name).map(|last| (last, path)))
         .collect();
-    snapshots.sort_unstable_by(|a, b| b.cmp(a));
+    // By index: only a snapshot that reaches further is a newer one.
+    snapshots.sort_unstable_by_key(|(last, _)| std::cmp::Reverse((last.index, last.term)));
     Ok(snapshots)
 }
 

@@ -7,8 +7,8 @@ use super::format::Blocks;
 use crate::error::Error;
 use crate::types::SnapshotMeta;
 
-/// Hands out the bytes that were given to a writer. Each block was checked before any byte of it is seen, and the footer before
-/// the end: whoever reads to the end has read all of it.
+/// Hands out the bytes that were given to a writer. Each block was checked before any byte of it is
+/// seen, and the footer before the end: whoever reads to the end has read all of it.
 pub struct SnapshotReader {
     blocks: Blocks,
     block: Vec<u8>,

@@ -1,7 +1,8 @@
 //! A leader's snapshot, taken down chunk by chunk (§7), and put into place when it is whole.
 //!
-//! What comes from a peer is believed only as a file that was checked from end to end. Until [`Received::install`] nothing
-//! that exists has changed, and whatever is dropped before is removed.
+//! What comes from a peer is believed only as a file that was checked from end to end. Until
+//! [`Received::install`] nothing that exists has changed, and whatever is dropped before is
+//! removed.
 
 use std::fs::File;
 use std::io::Write;
@@ -46,7 +47,8 @@ impl SnapshotReceiver {
         self.offset
     }
 
-    /// Takes the next chunk. One that does not follow, or is too much, is refused and changes nothing.
+    /// Takes the next chunk. One that does not follow, or is too much, is refused and changes
+    /// nothing.
     pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         if offset != self.offset {
             let reason = format!("a chunk for offset {offset}, where {} is next", self.offset);

@@ -9,11 +9,12 @@ use crate::error::Error;
 use crate::fs;
 use crate::types::SnapshotMeta;
 
-/// How much may be written before it is synced. A snapshot shares the disk with the log: left to the end, its sync would
-/// be one that every write has to wait for.
+/// How much may be written before it is synced. A snapshot shares the disk with the log: left to
+/// the end, its sync would be one that every write has to wait for.
 const SYNC_EVERY: usize = 8 * 1024 * 1024;
 
-/// Takes the bytes of a snapshot. It has its name when [`SnapshotWriter::finish`] returns; dropped before, it is removed.
+/// Takes the bytes of a snapshot. It has its name when [`SnapshotWriter::finish`] returns; dropped
+/// before, it is removed.
 pub struct SnapshotWriter {
     dir: PathBuf,
     temporary: Temporary,

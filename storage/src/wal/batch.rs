@@ -1,20 +1,22 @@
 //! A batch: what one sync makes durable, and the unit that is there whole or not at all.
 //!
 //! ```text
-//!   0         4         8                   16                             16 + length   next multiple of 8
-//!   +---------+---------+-------------------+------------------ - - -------+-------------+
-//!   | length  | crc32   | sequence          | records                      | zeros       |
-//!   +---------+---------+-------------------+------------------ - - -------+-------------+
+//!   0         4         8                   16                 16 + length   next multiple of 8
+//!   +---------+---------+-------------------+---------- - - ---+-------------+
+//!   | length  | crc32   | sequence          | records          | zeros       |
+//!   +---------+---------+-------------------+---------- - - ---+-------------+
 //!        all little-endian; starts at a multiple of 8; length ≥ 24, so zeros are never a batch
 //!
 //!   crc32 of    salt | segment | offset | sequence | records | zeros | length
 //! ```
 //!
-//! The checksum begins with the place where the batch belongs: the segment's random salt, its sequence, and the offset in
-//! the file. Bytes that were right elsewhere, or in an earlier life of these disk blocks, are wrong here; and no client can
-//! write a value that looks like a batch, since it cannot know the salt.
+//! The checksum begins with the place where the batch belongs: the segment's random salt, its
+//! sequence, and the offset in the file. Bytes that were right elsewhere, or in an earlier life of
+//! these disk blocks, are wrong here; and no client can write a value that looks like a batch,
+//! since it cannot know the salt.
 //!
-//! The head is stored last, when the batch is closed. A batch that was never closed has zeros for a head and is nothing.
+//! The head is stored last, when the batch is closed. A batch that was never closed has zeros for a
+//! head and is nothing.
 
 use crc32fast::Hasher;
 
@@ -126,9 +128,10 @@ pub(super) fn read<'a>(
 
 /// Looks for a batch behind a bad one that was to have sequence `expected`; returns its offset.
 ///
-/// Every place where one could begin is tried. A sequence out of range costs nothing more; the rest is checksummed, up to
-/// a few times the segment. Only bytes made to look like many batches use that up; it is then reported as if one had been
-/// found, since nobody can tell: refusing to start is the safe side.
+/// Every place where one could begin is tried. A sequence out of range costs nothing more; the rest
+/// is checksummed, up to a few times the segment. Only bytes made to look like many batches use
+/// that up; it is then reported as if one had been found, since nobody can tell: refusing to start
+/// is the safe side.
 pub(super) fn find_later(
     segment: &[u8],
     header: &Header,

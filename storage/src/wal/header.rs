@@ -1,4 +1,5 @@
-//! The first page of a segment: whose it is, and all that must be known when every segment before it is gone.
+//! The first page of a segment: whose it is, and all that must be known when every segment before
+//! it is gone.
 //!
 //! ```text
 //!     0  magic            8 bytes
@@ -65,7 +66,8 @@ impl Header {
         page
     }
 
-    /// Reads the page. The version comes before the checksum: of a later format we know nothing else.
+    /// Reads the page. The version comes before the checksum: of a later format we know nothing
+    /// else.
     pub(super) fn decode(segment: &[u8], path: &Path) -> Result<Self, Error> {
         let Some(page) = segment.get(..HEADER) else {
             return Err(Error::corrupt(path, segment.len() as u64, "the file ends in its header"));
@@ -106,7 +108,8 @@ impl Header {
         })
     }
 
-    /// Returns the name of the file: the sequence and the index of the base, so that a listing reads as the log does.
+    /// Returns the name of the file: the sequence and the index of the base, so that a listing
+    /// reads as the log does.
     pub(super) fn file_name(&self) -> String {
         format!("{:016x}-{:020}{EXTENSION}", self.sequence, self.base.index)
     }
@@ -114,7 +117,8 @@ impl Header {
 
 const EXTENSION: &str = ".wal";
 
-/// What the name of a segment says. Nothing else of it is ever used: paths are made from these numbers.
+/// What the name of a segment says. Nothing else of it is ever used: paths are made from these
+/// numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SegmentName {
     pub(super) sequence: u64,

@@ -1,6 +1,8 @@
-//! What is on disk, for people: every record in the notation of the scenarios, and the first bad byte if there is one.
+//! What is on disk, for people: every record in the notation of the scenarios, and the first bad
+//! byte if there is one.
 //!
-//! Nothing is changed, and no lock is taken: of a running node the end may be seen while it is written, and then reads as torn.
+//! Nothing is changed, and no lock is taken: of a running node the end may be seen while it is
+//! written, and then reads as torn.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,8 @@ use super::recovery::{self, Replay, Seen};
 use crate::error::Error;
 use crate::types::{HardState, Payload};
 
-/// Writes what a log's directory, or one of its segments, holds. Damage is written where it is met, and returned.
+/// Writes what a log's directory, or one of its segments, holds. Damage is written where it is met,
+/// and returned.
 pub fn inspect(path: &Path, out: &mut impl io::Write) -> Result<(), Error> {
     let is_dir = std::fs::metadata(path).map_err(Error::io("open", path))?.is_dir();
     let dir = match path.parent() {
@@ -19,7 +22,8 @@ pub fn inspect(path: &Path, out: &mut impl io::Write) -> Result<(), Error> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    // Of a single segment, its neighbours tell whether it is the last, which alone may end in the middle of a batch.
+    // Of a single segment, its neighbours tell whether it is the last, which alone may end in the
+    // middle of a batch.
     let all = recovery::segments(dir);
     let last = all.as_ref().ok().and_then(|all| all.last()).map(|(name, _)| name.sequence);
     let shown = if is_dir { all? } else { vec![(name_of(path)?, path.to_path_buf())] };
@@ -51,7 +55,8 @@ fn write_segments(
         replay.segment(path, &buffer, is_last, &mut |seen| {
             write_seen(path, &seen, out).map_err(Error::io("write", Path::new("output")))
         })?;
-        // Only what is shown is of interest here, and a log may be larger than the memory of whoever looks.
+        // Only what is shown is of interest here, and a log may be larger than the memory of
+        // whoever looks.
         replay.entries.clear();
     }
     Ok(())

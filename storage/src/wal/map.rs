@@ -2,12 +2,15 @@
 //!
 //! # What a store into the map can do
 //!
-//! It has no return code. Where the file has no block behind the page, or has been cut short, the kernel sends SIGBUS and the
-//! process ends. So a file is mapped only after it was filled with zeros and synced, it is never cut or unlinked while it is
-//! mapped, and nothing is read through the map that was not written through it: recovery reads with `read`, where a bad block
-//! is an error. What is left is a disk that breaks, and there the end of this process is the right outcome: the others serve.
+//! It has no return code. Where the file has no block behind the page, or has been cut short, the
+//! kernel sends SIGBUS and the process ends. So a file is mapped only after it was filled with
+//! zeros and synced, it is never cut or unlinked while it is mapped, and nothing is read through
+//! the map that was not written through it: recovery reads with `read`, where a bad block is an
+//! error. What is left is a disk that breaks, and there the end of this process is the right
+//! outcome: the others serve.
 //!
-//! A store may also block for as long as the file system likes. The log belongs to one thread of its own, which may wait.
+//! A store may also block for as long as the file system likes. The log belongs to one thread of
+//! its own, which may wait.
 
 use std::fs::File;
 use std::io;
@@ -24,12 +27,14 @@ impl Map {
         if file.metadata()?.len() != length as u64 {
             return Err(io::Error::other("the file has another length than its header says"));
         }
-        // SAFETY: The slice would be invalidated by whoever cuts the file or writes to it behind our back. The data directory
-        // is locked by this process and private to its user; in this process a segment file has one owner, which never
-        // cuts it and writes only through this map.
+        // SAFETY: The slice would be invalidated by whoever cuts the file or writes to it behind
+        // our back. The data directory is locked by this process and private to its user; in this
+        // process a segment file has one owner, which never cuts it and writes only through this
+        // map.
         let map = unsafe { MmapOptions::new().len(length).map_mut(file)? };
-        // Pages that had to be read back come one by one: read-ahead would bring them in as large folios, and then each sync
-        // would write far more than is dirty. Only advice; without it the log is slower, not wrong.
+        // Pages that had to be read back come one by one: read-ahead would bring them in as large
+        // folios, and then each sync would write far more than is dirty. Only advice; without it
+        // the log is slower, not wrong.
         let _ = map.advise(Advice::Random);
         Ok(Self(map))
     }

@@ -1,7 +1,8 @@
 //! The write-ahead log: what a server has promised, in the order in which it promised it.
 //!
-//! One log holds hard state and entries, so one sync covers both, in order. It is a chain of segments, files of fixed length
-//! that are filled with zeros before they are used and mapped into memory while they are written:
+//! One log holds hard state and entries, so one sync covers both, in order. It is a chain of
+//! segments, files of fixed length that are filled with zeros before they are used and mapped into
+//! memory while they are written:
 //!
 //! ```text
 //!   0000000000000007-00000000000000000412.wal        the name: sequence, index of the entry before
@@ -14,17 +15,20 @@
 //! The life of a write:
 //!
 //! 1. [`Wal::append`] copies records into the map. They are not yet part of anything.
-//! 2. [`Wal::sync`] stores the head of the batch in front of them and makes it durable. Only now may promises leave.
-//! 3. When a segment is full, the log goes on in one that was prepared ahead; the full one is synced first, so
-//!    only the last segment can ever be torn.
+//! 2. [`Wal::sync`] stores the head of the batch in front of them and makes it durable. Only now
+//!    may promises leave.
+//! 3. When a segment is full, the log goes on in one that was prepared ahead; the full one is
+//!    synced first, so only the last segment can ever be torn.
 //! 4. When a snapshot has made entries superfluous, [`Wal::compact`] unlinks whole segments.
 //!
-//! The log is only ever appended to, also when it is cut: an entry at or below the last index replaces the tail, in physical
-//! order. After a failed sync nobody knows what is on disk, so the log is poisoned: it never syncs again.
+//! The log is only ever appended to, also when it is cut: an entry at or below the last index
+//! replaces the tail, in physical order. After a failed sync nobody knows what is on disk, so the
+//! log is poisoned: it never syncs again.
 //!
-//! Everything here blocks, and a store into a map may block for ever. One thread owns the log and does nothing else.
+//! Everything here blocks, and a store into a map may block for ever. One thread owns the log and
+//! does nothing else.
 //!
-//! Reading order: this file, [`record`], [`batch`], [`header`], [`segment`], [`recovery`].
+//! Reading order: this file, `record`, `batch`, `header`, `segment`, `prepare`, `recovery`.
 
 mod batch;
 mod header;
@@ -61,7 +65,8 @@ pub const SEGMENT_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// What the log has to know when it is opened.
 #[derive(Clone, Debug)]
 pub struct WalOptions {
-    /// The length of segments made from now on: a multiple of 4096. Those that are there keep theirs.
+    /// The length of segments made from now on: a multiple of 4096. Those that are there keep
+    /// theirs.
     pub segment_bytes: usize,
     /// Whose log it is. That of another node is refused.
     pub node: NodeId,
@@ -134,11 +139,13 @@ impl Planned<'_> {
 }
 
 impl Wal {
-    /// Opens the log in this directory, or begins one, and returns what it holds: all that was ever synced, and possibly a
-    /// part of what was not. What it returns is durable.
+    /// Opens the log in this directory, or begins one, and returns what it holds: all that was ever
+    /// synced, and possibly a part of what was not. What it returns is durable.
     pub fn open(dir: &Path, options: WalOptions) -> Result<(Self, Recovered), Error> {
         let bytes = options.segment_bytes;
-        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) || bytes % fs::PAGE != 0 {
+        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes)
+            || !bytes.is_multiple_of(fs::PAGE)
+        {
             let reason = format!("segments of {bytes} bytes: expected 16 KiB to 1 GiB, in pages");
             return Err(Error::refused(dir, reason));
         }
@@ -180,8 +187,8 @@ impl Wal {
 
     /// Appends records in order. They are durable when [`Wal::sync`] has returned, or earlier.
     ///
-    /// An error that is no-space or `TooLarge` means that nothing has changed and the log is as good as before; the same
-    /// call may succeed later, when there is room.
+    /// An error that is no-space or `TooLarge` means that nothing has changed and the log is as
+    /// good as before; the same call may succeed later, when there is room.
     ///
     /// # Panics
     ///
@@ -207,14 +214,16 @@ impl Wal {
         Ok(())
     }
 
-    /// Makes everything that was appended durable. After an error every call fails with it, for ever.
+    /// Makes everything that was appended durable. After an error every call fails with it, for
+    /// ever.
     pub fn sync(&mut self) -> Result<(), Error> {
         self.check()?;
         let synced = self.sync_active();
         self.poison_on_error(synced)
     }
 
-    /// Unlinks segments, oldest first, whose entries are all at or below this index: a durable snapshot holds them.
+    /// Unlinks segments, oldest first, whose entries are all at or below this index: a durable
+    /// snapshot holds them.
     pub fn compact(&mut self, through: Index) -> Result<(), Error> {
         self.check()?;
         let mut oldest = None;
@@ -330,7 +339,8 @@ impl Wal {
         Ok(())
     }
 
-    /// Goes on in a new segment. The full one is synced first: then only the last segment can be torn.
+    /// Goes on in a new segment. The full one is synced first: then only the last segment can be
+    /// torn.
     fn roll(&mut self) -> Result<(), Error> {
         self.sync_active()?;
         let sequence = self.active.header.sequence.checked_add(1);
@@ -364,7 +374,8 @@ impl Wal {
     }
 }
 
-/// Returns the entry after which the log is cut when this one is appended; `None` when it just follows.
+/// Returns the entry after which the log is cut when this one is appended; `None` when it just
+/// follows.
 fn replaced(outline: &Outline, id: EntryId) -> Option<EntryId> {
     if outline.is_next(id) {
         return None;

@@ -1,11 +1,13 @@
-//! The log without its payloads: where it begins, where it ends, and the term of every entry between.
+//! The log without its payloads: where it begins, where it ends, and the term of every entry
+//! between.
 //!
-//! `base.index ≤ last.index`. The log keeps one to know what an entry replaces; replay builds one the same way, and so both
-//! agree on what the log is.
+//! `base.index ≤ last.index`. The log keeps one to know what an entry replaces; replay builds one
+//! the same way, and so both agree on what the log is.
 
 use crate::types::{EntryId, Index, Term};
 
-/// Ids of the entries after `base`, as runs of one term: as long as the number of elections, not of entries.
+/// Ids of the entries after `base`, as runs of one term: as long as the number of elections, not of
+/// entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Outline {
     base: EntryId,

@@ -1,8 +1,8 @@
 //! Segments made ready ahead of need, by a thread that may take its time.
 //!
-//! A file that is handed over is allocated, filled with zeros and synced, and so is its name. A full disk shows here, as an
-//! error, before a single byte of the log depends on it; and since every attempt begins anew, the log heals when there is
-//! room again.
+//! A file that is handed over is allocated, filled with zeros and synced, and so is its name. A
+//! full disk shows here, as an error, before a single byte of the log depends on it; and since
+//! every attempt begins anew, the log heals when there is room again.
 
 use std::collections::VecDeque;
 use std::fs::File;

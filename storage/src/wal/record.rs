@@ -11,9 +11,10 @@
 //!   4 cut          the log ends with this entry: what stands behind it was replaced
 //! ```
 //!
-//! A cut is written by the log itself in front of an entry that replaces others, in the same batch. It names the entry
-//! that stays, so that replay can tell a cut that belongs here from one that does not, and knows the term before the first
-//! entry even when all that came before has been compacted away.
+//! A cut is written by the log itself in front of an entry that replaces others, in the same batch.
+//! It names the entry that stays, so that replay can tell a cut that belongs here from one that
+//! does not, and knows the term before the first entry even when all that came before has been
+//! compacted away.
 
 use std::borrow::Cow;
 

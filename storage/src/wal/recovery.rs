@@ -1,10 +1,12 @@
 //! What a crash may have left, and what is believed of it.
 //!
-//! A batch is the unit of one sync, and the next batch begins only after that sync has returned. So a bad batch that is
-//! followed by a good one was durable once, was promised to others, and has been damaged since: nothing may be done about it
-//! here. A bad batch with nothing behind it, in the last segment, is one whose sync never returned. Nobody was told of it.
+//! A batch is the unit of one sync, and the next batch begins only after that sync has returned. So
+//! a bad batch that is followed by a good one was durable once, was promised to others, and has
+//! been damaged since: nothing may be done about it here. A bad batch with nothing behind it, in
+//! the last segment, is one whose sync never returned. Nobody was told of it.
 //!
-//! What cannot be told apart is damage to the very last batch, after its sync, with nothing written since.
+//! What cannot be told apart is damage to the very last batch, after its sync, with nothing written
+//! since.
 
 use std::fs::File;
 use std::io::Read;
@@ -75,7 +77,8 @@ pub(super) const TABLE: [Rule; 6] = [
     rule(Reads::Skips, None, None, Decision::Refuse),
 ];
 
-/// Looks the case up. `later_is_valid` is only asked where it matters, for it reads the rest of the segment.
+/// Looks the case up. `later_is_valid` is only asked where it matters, for it reads the rest of the
+/// segment.
 pub(super) fn decide(
     reads: Reads,
     later_is_valid: impl FnOnce() -> bool,
@@ -256,7 +259,8 @@ impl Replay {
         Ok(())
     }
 
-    /// Applies one record. Cuts and resets apply in the order in which they stand, whatever any snapshot holds.
+    /// Applies one record. Cuts and resets apply in the order in which they stand, whatever any
+    /// snapshot holds.
     fn record(&mut self, decoded: Decoded) -> Result<(), String> {
         match decoded {
             Decoded::HardState(hard_state) => self.hard_state = hard_state,
@@ -269,7 +273,8 @@ impl Replay {
                 self.entries.push(entry);
             }
             Decoded::Cut(id) => {
-                // Before the base there is nothing to compare with: the segments that held it are compacted away.
+                // Before the base there is nothing to compare with: the segments that held it are
+                // compacted away.
                 let base = self.outline.base();
                 if id.index >= base.index && self.outline.id_at(id.index) != Some(id) {
                     return Err(format!("a cut after {id}, which is not in the log"));
@@ -301,7 +306,8 @@ pub(super) struct Found {
     pub(super) last: Option<(PathBuf, Header, usize, Index)>,
 }
 
-/// Returns the segments of a directory in order; a gap in their sequences means that a file is missing.
+/// Returns the segments of a directory in order; a gap in their sequences means that a file is
+/// missing.
 pub(super) fn segments(dir: &Path) -> Result<Vec<(SegmentName, PathBuf)>, Error> {
     let mut segments = Vec::new();
     for (name, path) in fs::list(dir)? {
@@ -323,7 +329,8 @@ pub(super) fn segments(dir: &Path) -> Result<Vec<(SegmentName, PathBuf)>, Error>
     Ok(segments)
 }
 
-/// Reads a whole segment. With `read`, not through a mapping: an unreadable block is an error here, not a signal.
+/// Reads a whole segment. With `read`, not through a mapping: an unreadable block is an error here,
+/// not a signal.
 pub(super) fn read(path: &Path, name: SegmentName, buffer: &mut Vec<u8>) -> Result<(), Error> {
     let file = fs::open(path, false)?;
     read_file(&file, path, buffer)?;
@@ -357,22 +364,16 @@ pub(super) fn recover(dir: &Path, node: NodeId) -> Result<Found, Error> {
             fs::settle(&fs::open(path, true)?, path)?;
         }
         read(path, *name, &mut buffer)?;
-        let mut torn = None;
         let end = found.replay.segment(path, &buffer, is_last, &mut |seen| {
-            if let Seen::Torn { reason, .. } = seen {
-                torn = Some(reason);
+            if let Seen::Torn { offset, reason } = seen {
+                tracing::warn!(path = %path.display(), offset, reason, "cutting a torn batch");
             }
             Ok(())
         })?;
-        if let Some(reason) = torn {
-            tracing::warn!(path = %path.display(), offset = end, reason, "cutting a torn batch");
-            erase(path, &buffer, end)?;
-        }
         let (replay, path) = (&found.replay, path.clone());
         let Some(header) = replay.header.clone() else { unreachable!("a segment was replayed") };
         if is_last {
-            // What was read ahead for this is in large folios; see `fs::PAGE`.
-            fs::settle(&fs::open(&path, true)?, &path)?;
+            renew(&path, &buffer, end)?;
             found.last = Some((path, header, end, replay.highest));
         } else {
             found.sealed.push(Sealed { path, highest: replay.highest });
@@ -381,17 +382,23 @@ pub(super) fn recover(dir: &Path, node: NodeId) -> Result<Found, Error> {
     Ok(found)
 }
 
-/// Zeroes what is behind the end, durably, so that nothing of it can ever be taken for a part of what comes next.
-fn erase(path: &Path, segment: &[u8], end: usize) -> Result<(), Error> {
+/// Fills what is behind the end with zeros again, durably, so that nothing of it can ever be taken
+/// for a part of what comes next.
+///
+/// Most of it is zero already. It is written nevertheless, page by page: what recovery has read is
+/// in the cache as large folios, and what was dropped from the cache would have to be read back in
+/// the middle of an append. Both make a sync slower; see [`fs::PAGE`].
+fn renew(path: &Path, segment: &[u8], end: usize) -> Result<(), Error> {
     let file = fs::open(path, true)?;
-    let mut offset = end;
-    while offset < segment.len() {
-        let next = segment.len().min((offset / PAGE + 1) * PAGE);
-        if !is_zero(&segment[offset..next]) {
-            file.write_all_at(&[0; PAGE][..next - offset], offset as u64)
-                .map_err(Error::io("erase", path))?;
-        }
-        offset = next;
+    let page = end.next_multiple_of(PAGE).min(segment.len());
+    if !is_zero(&segment[end..page]) {
+        file.write_all_at(&[0; PAGE][..page - end], end as u64)
+            .map_err(Error::io("erase", path))?;
+    }
+    fs::settle(&file, path)?;
+    for offset in (page..segment.len()).step_by(PAGE) {
+        let length = PAGE.min(segment.len() - offset);
+        file.write_all_at(&[0; PAGE][..length], offset as u64).map_err(Error::io("erase", path))?;
     }
     file.sync_all().map_err(Error::io("sync", path))
 }

@@ -1,7 +1,7 @@
 //! The segment that is written: one mapped file, and the batch that is open in it.
 //!
-//! `HEADER ≤ end ≤ length of the file`; all before `end` is durable. Records of the open batch stand behind `end`
-//! already, but without a head in front of them they are nothing.
+//! `HEADER ≤ end ≤ length of the file`; all before `end` is durable. Records of the open batch
+//! stand behind `end` already, but without a head in front of them they are nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,8 @@ struct OpenBatch {
 }
 
 impl Segment {
-    /// Turns a prepared file into a segment. It gets its name when the header is durable, so no segment is without one.
+    /// Turns a prepared file into a segment. It gets its name when the header is durable, so no
+    /// segment is without one.
     pub(super) fn create(dir: &Path, prepared: &Prepared, header: Header) -> Result<Self, Error> {
         let path = dir.join(header.file_name());
         let mut map =

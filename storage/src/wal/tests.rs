@@ -107,7 +107,8 @@ fn batch_of_nonsense_is_refused() {
     }
 }
 
-/// Bytes made to look like many batches cannot make recovery take for ever: it gives up, on the safe side.
+/// Bytes made to look like many batches cannot make recovery take for ever: it gives up, on the
+/// safe side.
 #[test]
 fn search_for_a_later_batch_is_bounded() {
     let mut segment = vec![0; 1 << 20];

@@ -1,4 +1,5 @@
-//! What the tests of the log share: a fast directory, short ways to write entries, and a look at the bytes.
+//! What the tests of the log share: a fast directory, short ways to write entries, and a look at
+//! the bytes.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use raftkv_storage::wal::{Record, Recovered, SEGMENT_BYTES_MIN, Wal, WalOptions}
 /// The length of a segment's header.
 pub(crate) const HEADER: usize = 4096;
 
-/// A directory in memory where there is one: these tests are about bytes, and open a log many thousand times.
+/// A directory in memory where there is one: these tests are about bytes, and open a log many
+/// thousand times.
 pub(crate) fn directory() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let created = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir());
