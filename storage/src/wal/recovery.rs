@@ -364,22 +364,16 @@ pub(super) fn recover(dir: &Path, node: NodeId) -> Result<Found, Error> {
             fs::settle(&fs::open(path, true)?, path)?;
         }
         read(path, *name, &mut buffer)?;
-        let mut torn = None;
         let end = found.replay.segment(path, &buffer, is_last, &mut |seen| {
-            if let Seen::Torn { reason, .. } = seen {
-                torn = Some(reason);
+            if let Seen::Torn { offset, reason } = seen {
+                tracing::warn!(path = %path.display(), offset, reason, "cutting a torn batch");
             }
             Ok(())
         })?;
-        if let Some(reason) = torn {
-            tracing::warn!(path = %path.display(), offset = end, reason, "cutting a torn batch");
-            erase(path, &buffer, end)?;
-        }
         let (replay, path) = (&found.replay, path.clone());
         let Some(header) = replay.header.clone() else { unreachable!("a segment was replayed") };
         if is_last {
-            // What was read ahead for this is in large folios; see `fs::PAGE`.
-            fs::settle(&fs::open(&path, true)?, &path)?;
+            renew(&path, &buffer, end)?;
             found.last = Some((path, header, end, replay.highest));
         } else {
             found.sealed.push(Sealed { path, highest: replay.highest });
@@ -388,18 +382,23 @@ pub(super) fn recover(dir: &Path, node: NodeId) -> Result<Found, Error> {
     Ok(found)
 }
 
-/// Zeroes what is behind the end, durably, so that nothing of it can ever be taken for a part of
-/// what comes next.
-fn erase(path: &Path, segment: &[u8], end: usize) -> Result<(), Error> {
+/// Fills what is behind the end with zeros again, durably, so that nothing of it can ever be taken
+/// for a part of what comes next.
+///
+/// Most of it is zero already. It is written nevertheless, page by page: what recovery has read is
+/// in the cache as large folios, and what was dropped from the cache would have to be read back in
+/// the middle of an append. Both make a sync slower; see [`fs::PAGE`].
+fn renew(path: &Path, segment: &[u8], end: usize) -> Result<(), Error> {
     let file = fs::open(path, true)?;
-    let mut offset = end;
-    while offset < segment.len() {
-        let next = segment.len().min((offset / PAGE + 1) * PAGE);
-        if !is_zero(&segment[offset..next]) {
-            file.write_all_at(&[0; PAGE][..next - offset], offset as u64)
-                .map_err(Error::io("erase", path))?;
-        }
-        offset = next;
+    let page = end.next_multiple_of(PAGE).min(segment.len());
+    if !is_zero(&segment[end..page]) {
+        file.write_all_at(&[0; PAGE][..page - end], end as u64)
+            .map_err(Error::io("erase", path))?;
+    }
+    fs::settle(&file, path)?;
+    for offset in (page..segment.len()).step_by(PAGE) {
+        let length = PAGE.min(segment.len() - offset);
+        file.write_all_at(&[0; PAGE][..length], offset as u64).map_err(Error::io("erase", path))?;
     }
     file.sync_all().map_err(Error::io("sync", path))
 }
