@@ -55,7 +55,10 @@ impl Store {
 
     /// Returns the item of a key.
     pub(super) fn get(&self, key: &[u8]) -> Option<&Item> {
-        let position = hash::position(key);
+        self.get_at(hash::position(key), key)
+    }
+
+    fn get_at(&self, position: u64, key: &[u8]) -> Option<&Item> {
         let mut node = &self.root;
         let mut level = 0;
         loop {
@@ -72,14 +75,18 @@ impl Store {
 
     /// Returns the item of a key to be changed, if there is one.
     pub(super) fn get_mut(&mut self, key: &[u8]) -> Option<&mut Item> {
+        let position = hash::position(key);
         // Looking first keeps shared nodes shared when the key is not there.
-        self.get(key)?;
-        Some(self.upsert(key))
+        self.get_at(position, key)?;
+        Some(self.upsert_at(position, key))
     }
 
     /// Returns the item of a key to be changed; a new one has an empty value.
     pub(super) fn upsert(&mut self, key: &[u8]) -> &mut Item {
-        let position = hash::position(key);
+        self.upsert_at(hash::position(key), key)
+    }
+
+    fn upsert_at(&mut self, position: u64, key: &[u8]) -> &mut Item {
         let mut node = &mut self.root;
         let mut level = 0;
         while node.is_inner_for(position, key, level) {
@@ -104,8 +111,12 @@ impl Store {
 
     /// Removes a key, and returns its item.
     pub(super) fn remove(&mut self, key: &[u8]) -> Option<Item> {
-        self.get(key)?;
-        let item = self.root.remove(hash::position(key), key, 0);
+        self.remove_at(hash::position(key), key)
+    }
+
+    fn remove_at(&mut self, position: u64, key: &[u8]) -> Option<Item> {
+        self.get_at(position, key)?;
+        let item = self.root.remove(position, key, 0);
         self.len -= 1;
         Some(item)
     }
@@ -267,5 +278,37 @@ impl<'a> Iterator for Iter<'a> {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} keys", self.len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody knows keys of one position, but if there were any: they share a leaf that grows, at the bottom of the trie.
+    #[test]
+    fn keys_of_one_position_are_kept_apart() {
+        let mut store = Store::default();
+        let position = (1 << hash::BITS) - 1;
+        let names: Vec<String> = (0..200).map(|name| format!("{name:03}")).collect();
+        for name in names.iter().rev() {
+            store.upsert_at(position, name.as_bytes()).version = 1;
+            // Next to it, so that every level has to be split.
+            store.upsert_at(position ^ 1, name.as_bytes()).version = 2;
+        }
+        let view = store.clone();
+        assert_eq!(store.len(), 400);
+        let found: Vec<_> = store.iter().map(|item| (item.version, item.key.clone())).collect();
+        let expected = [2, 1]
+            .map(|version| names.iter().map(move |name| (version, Bytes::from(name.clone()))));
+        assert_eq!(found, expected.into_iter().flatten().collect::<Vec<_>>());
+        assert_eq!(store.iter_from(position).count(), 200);
+        for name in &names {
+            assert!(store.remove_at(position, name.as_bytes()).is_some());
+            assert!(store.get_at(position, name.as_bytes()).is_none());
+            assert!(store.remove_at(position ^ 1, name.as_bytes()).is_some());
+        }
+        assert!(matches!(store.root, Node::Empty), "what is empty is given back");
+        assert_eq!(view.iter().count(), 400);
     }
 }
