@@ -90,7 +90,9 @@ impl Default for Options {
 }
 
 impl Options {
-    fn limits(&self) -> Limits {
+    /// Returns the limits that the scanner enforces.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
         Limits {
             args: self.max_args,
             bulk_bytes: self.max_bulk_bytes,
