@@ -14,8 +14,11 @@ fn row(name: &str) -> &'static Spec {
     lookup(name.as_bytes()).expect("the command is in the table")
 }
 
-/// All commands of a payload, as (name, arguments).
-fn commands(payload: &[u8]) -> Result<Vec<(&'static str, Vec<Vec<u8>>)>, DecodeError> {
+/// A name and arguments.
+type Command = (&'static str, Vec<Vec<u8>>);
+
+/// Returns all commands of a payload.
+fn commands(payload: &[u8]) -> Result<Vec<Command>, DecodeError> {
     let (_, mut commands) = decode(payload)?;
     let mut args = Args::default();
     let mut found = Vec::new();

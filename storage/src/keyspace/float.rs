@@ -218,7 +218,7 @@ impl std::fmt::Display for Extended {
         let &Self::Finite { is_negative, significand, exponent } = self else {
             return f.write_str("inf");
         };
-        let sign = if is_negative { "-" } else { "" };
+        let sign = if is_negative && significand != 0 { "-" } else { "" };
         if let Ok(shift) = usize::try_from(exponent) {
             return write!(f, "{sign}{}", Big::from(significand).shifted(shift));
         }

@@ -92,10 +92,10 @@ fn move_key(writer: &mut Writer<'_>, from: &[u8], to: &[u8]) -> Result<(), Reply
     if writer.get(from).is_none() {
         return Err(NO_SUCH_KEY);
     }
-    if from != to {
-        if let Some(item) = writer.remove(from) {
-            writer.put(to, item.value, item.deadline);
-        }
+    if from != to
+        && let Some(item) = writer.remove(from)
+    {
+        writer.put(to, item.value, item.deadline);
     }
     Ok(())
 }

@@ -80,6 +80,6 @@ mod tests {
             hasher.write(&key);
             assert_eq!(position(&key), hasher.finish() >> 4, "SipHash-1-3 of {length} bytes");
         }
-        assert_eq!(position(b""), 0x1d1_fba7_62_150c_532c_u64 & (u64::MAX >> 4));
+        assert_eq!(position(b""), 0x0d1f_ba76_2150_c532);
     }
 }

@@ -168,10 +168,10 @@ impl Node {
                 let children = Arc::make_mut(children);
                 let below = &mut children[child(position, level)];
                 let item = below.remove(position, key, level + 1);
-                if below.is_small() {
-                    if let Some(items) = joined(children) {
-                        *self = Self::Leaf(Arc::new(items));
-                    }
+                if below.is_small()
+                    && let Some(items) = joined(children)
+                {
+                    *self = if items.is_empty() { Self::Empty } else { Self::Leaf(items.into()) };
                 }
                 return item;
             }

@@ -1,0 +1,130 @@
+//! The commands behind HTTP, through their constructors and readers.
+
+mod keyspace_support;
+
+use keyspace_support::Db;
+use raftkv_storage::keyspace::command::Batch;
+use raftkv_storage::keyspace::http::{self, Condition, Found, Outcome};
+
+fn reply(db: &mut Db, batch: Batch) -> raftkv_storage::keyspace::Reply {
+    db.execute(batch).pop().expect("a command has a reply")
+}
+
+fn put(db: &mut Db, key: &str, ttl_ms: Option<u64>, condition: Condition) -> Outcome {
+    let batch = http::put(key.as_bytes(), b"v", ttl_ms, condition);
+    http::written(&reply(db, batch)).expect("a reply to a put")
+}
+
+fn delete(db: &mut Db, key: &str, condition: Condition) -> Outcome {
+    http::deleted(&reply(db, http::delete(key.as_bytes(), condition))).expect("a reply to a delete")
+}
+
+fn get(db: &mut Db, key: &str) -> Option<Found> {
+    http::found(&reply(db, http::get(key.as_bytes()))).expect("a reply to a get")
+}
+
+fn list(db: &mut Db, prefix: &str, after: &str, limit: usize) -> (Vec<String>, bool) {
+    let batch = http::list(prefix.as_bytes(), after.as_bytes(), limit);
+    let (found, more) = http::listed(&reply(db, batch)).expect("a reply to a list");
+    (found.iter().map(|found| String::from_utf8_lossy(&found.key).into()).collect(), more)
+}
+
+#[test]
+fn the_version_is_the_index_that_wrote_the_value() {
+    let mut db = Db::new();
+    assert_eq!(get(&mut db, "k"), None);
+    assert_eq!(put(&mut db, "k", None, Condition::None), Outcome::Done(Some(1)));
+    assert_eq!(put(&mut db, "l", Some(5000), Condition::None), Outcome::Done(Some(2)));
+    let found = get(&mut db, "l").expect("it is there");
+    let (key, value) = ("l".into(), Some("v".into()));
+    assert_eq!(found, Found { key, value, version: 2, ttl_ms: Some(5000) });
+    // A deadline is not the value; a command of Redis writes it as well as any.
+    db.run("EXPIRE k 10");
+    assert_eq!(get(&mut db, "k").map(|found| found.version), Some(1));
+    db.run("APPEND k w");
+    assert_eq!(
+        get(&mut db, "k").map(|found| (found.version, found.ttl_ms)),
+        Some((4, Some(10_000)))
+    );
+    assert_eq!(put(&mut db, "k", None, Condition::None), Outcome::Done(Some(5)));
+    assert_eq!(get(&mut db, "k").and_then(|found| found.ttl_ms), None);
+    db.run("RENAME k m");
+    assert_eq!(get(&mut db, "m").map(|found| found.version), Some(6));
+}
+
+#[test]
+fn conditions_compare_and_set() {
+    let mut db = Db::new();
+    assert_eq!(put(&mut db, "k", None, Condition::Present), Outcome::Precondition(None));
+    assert_eq!(put(&mut db, "k", None, Condition::Version(1)), Outcome::Precondition(None));
+    assert_eq!(put(&mut db, "k", None, Condition::Absent), Outcome::Done(Some(3)));
+    assert_eq!(put(&mut db, "k", None, Condition::Absent), Outcome::Precondition(Some(3)));
+    assert_eq!(put(&mut db, "k", None, Condition::Version(2)), Outcome::Precondition(Some(3)));
+    assert_eq!(put(&mut db, "k", None, Condition::Version(3)), Outcome::Done(Some(6)));
+    assert_eq!(put(&mut db, "k", Some(10), Condition::Present), Outcome::Done(Some(7)));
+    db.pass(10);
+    assert_eq!(put(&mut db, "k", None, Condition::Version(7)), Outcome::Precondition(None));
+    assert_eq!(put(&mut db, "k", None, Condition::Absent), Outcome::Done(Some(10)));
+}
+
+#[test]
+fn deleting() {
+    let mut db = Db::new();
+    assert_eq!(delete(&mut db, "k", Condition::None), Outcome::Done(None));
+    assert_eq!(delete(&mut db, "k", Condition::Version(1)), Outcome::Precondition(None));
+    put(&mut db, "k", None, Condition::None);
+    assert_eq!(delete(&mut db, "k", Condition::Version(1)), Outcome::Precondition(Some(3)));
+    assert_eq!(delete(&mut db, "k", Condition::Version(3)), Outcome::Done(Some(3)));
+    assert_eq!(get(&mut db, "k"), None);
+}
+
+#[test]
+fn a_deadline_beyond_all_time_is_refused() {
+    let mut db = Db::new();
+    assert_eq!(put(&mut db, "k", Some(u64::MAX), Condition::None), Outcome::InvalidTtl);
+    assert_eq!(put(&mut db, "k", Some(i64::MAX as u64), Condition::None), Outcome::InvalidTtl);
+    assert_eq!(get(&mut db, "k"), None);
+}
+
+#[test]
+fn lists_are_in_order_of_bytes_and_paged() {
+    let mut db = Db::new();
+    for key in ["b/2", "a", "b/10", "b/1", "b", "c", "b/\u{e9}"] {
+        put(&mut db, key, None, Condition::None);
+    }
+    let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+    let all = ["a", "b", "b/1", "b/10", "b/2", "b/\u{e9}", "c"];
+    assert_eq!(list(&mut db, "", "", 100), (names(&all), false));
+    assert_eq!(list(&mut db, "b/", "", 3), (names(&["b/1", "b/10", "b/2"]), true));
+    assert_eq!(list(&mut db, "b/", "b/2", 3), (names(&["b/\u{e9}"]), false));
+    assert_eq!(list(&mut db, "b/", "z", 3), (vec![], false));
+    assert_eq!(list(&mut db, "none", "", 3), (vec![], false));
+    assert_eq!(list(&mut db, "", "", 0), (names(&["a"]), true));
+}
+
+#[test]
+fn pages_are_bounded_in_items_and_bytes() {
+    let mut db = Db::new();
+    for key in 0..1500 {
+        put(&mut db, &format!("{key:04}"), None, Condition::None);
+    }
+    let (keys, more) = list(&mut db, "", "", 1_000_000);
+    assert_eq!((keys.len(), more), (http::PAGE_ITEMS_MAX, true));
+    let (keys, more) = list(&mut db, "", &keys[999], 1_000_000);
+    assert_eq!((keys.len(), more), (500, false));
+
+    let value = vec![b'x'; 5 << 20];
+    for key in [b"x1", b"x2", b"x3", b"x4"] {
+        db.call(&[b"SET", key, &value]);
+    }
+    assert_eq!(list(&mut db, "x", "", 100), (vec!["x1".into(), "x2".into()], true));
+    assert_eq!(list(&mut db, "x", "x2", 100), (vec!["x3".into(), "x4".into()], false));
+}
+
+#[test]
+fn replies_to_something_else_are_not_read() {
+    let mut db = Db::new();
+    let other = db.call(&[b"DBSIZE"]);
+    assert!(http::written(&other).is_none() && http::deleted(&other).is_none());
+    assert!(http::found(&other).is_none() && http::listed(&other).is_none());
+}
