@@ -153,7 +153,7 @@ async fn large_values_and_nested_replies_come_whole() {
 
 /// A client of a blocking library sends a whole pipeline before it reads: both sides would wait for each other if replies
 /// that cannot leave kept requests from coming in.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_client_may_send_much_before_it_reads() {
     let value = Bytes::from(vec![b'x'; 10_000]);
     let count = 5000;
@@ -195,6 +195,20 @@ async fn a_client_that_does_not_read_is_cut_off() {
     };
     assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
     assert_eq!(start.elapsed().as_secs(), 60);
+}
+
+/// Many half requests together are not more than the node can bear; who is small is not touched.
+#[tokio::test]
+async fn unfinished_requests_share_a_limit() {
+    let options = Options { max_held_bytes: 1 << 20, ..Options::default() };
+    let server = Server::new(Memory::counting(), options, 7001);
+    let half = [b"*2\r\n$3\r\nGET\r\n$4000000\r\n".to_vec(), vec![b'x'; 3_000_000]].concat();
+    let answers = talk_to(&server, &[&half]).await;
+    let expected = "-ERR too much input is held by all clients\r\n";
+    assert_eq!(String::from_utf8(answers).unwrap(), expected);
+    // With it went what it held.
+    let large = request(&[b"SET", b"a", &vec![b'x'; 900_000]]);
+    assert_eq!(talk_to(&server, &[&large, &large]).await, b":1\r\n:2\r\n");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::watch;
 
 use super::encode::Encoder;
-use super::registry::Client;
+use super::registry::{Client, Share};
 use super::scanner::{ProtocolError, Request, Scanner};
 use super::session::{self, Outcome, Session};
 use super::turn::{Key, Turn};
@@ -39,6 +39,7 @@ pub(super) struct Connection<'a, K, R, W> {
     scanner: Scanner,
     /// What has been read and not been run.
     input: Vec<u8>,
+    share: Share<'a>,
     read_bytes: usize,
     is_at_end: bool,
     encoder: Encoder,
@@ -81,6 +82,7 @@ where
             session: Session::default(),
             scanner: Scanner::new(server.options.limits()),
             input: Vec::new(),
+            share: Share::of(&server.held),
             read_bytes: READ_BYTES_MIN,
             is_at_end: false,
             encoder: Encoder::default(),
@@ -92,6 +94,11 @@ where
 
     pub(super) async fn run(mut self) -> io::Result<()> {
         while self.fill().await? {
+            if self.is_too_much() {
+                encode::error(b"ERR too much input is held by all clients", &mut self.output);
+                self.flush().await?;
+                return self.close(Flow::Reject).await;
+            }
             let flow = self.drain().await?;
             self.flush().await?;
             if flow != Flow::More {
@@ -121,6 +128,12 @@ where
             self.read_bytes = (self.read_bytes / 2).max(READ_BYTES_MIN);
         }
         Ok(read > 0)
+    }
+
+    /// Returns whether this request has grown when all together are too large already.
+    fn is_too_much(&mut self) -> bool {
+        let beyond = self.input.capacity().saturating_sub(READ_BYTES_MAX * 2);
+        self.share.set(beyond) && self.server.held.bytes() > self.server.options.max_held_bytes
     }
 
     /// Runs every request that has arrived completely.

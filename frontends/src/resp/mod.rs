@@ -23,7 +23,7 @@ mod turn;
 mod wait;
 
 use std::future::Future;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ use tokio::task::JoinSet;
 use crate::Kv;
 use config::Parameters;
 use connection::Connection;
-use registry::{Client, Registry, Stats};
+use registry::{Client, Held, Registry, Stats};
 use scanner::Limits;
 
 /// Every limit of this frontend, and what it says of itself.
@@ -49,8 +49,12 @@ pub struct Options {
     pub max_args: usize,
     /// Bytes of one argument.
     pub max_bulk_bytes: usize,
-    /// Bytes of one request. So much, and one read, is all the input that a connection ever holds.
+    /// Bytes of one request. A connection holds the part of one that has arrived, and, while its client does not take its
+    /// replies, as much again.
     pub max_request_bytes: usize,
+    /// Bytes of unfinished requests that all connections together may hold, beyond 128 KiB each. The one whose request
+    /// grows past this is closed.
+    pub max_held_bytes: u64,
     /// Bytes of one key.
     pub max_key_bytes: usize,
     /// Bytes of an inline request, and of a line that announces a length.
@@ -77,6 +81,7 @@ impl Default for Options {
             max_args: 65_536,
             max_bulk_bytes: 8 << 20,
             max_request_bytes: 16 << 20,
+            max_held_bytes: 1 << 30,
             max_key_bytes: 64 << 10,
             max_inline_bytes: 64 << 10,
             max_batch_commands: 1024,
@@ -90,7 +95,9 @@ impl Default for Options {
 }
 
 impl Options {
-    fn limits(&self) -> Limits {
+    /// Returns the limits that the scanner enforces.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
         Limits {
             args: self.max_args,
             bulk_bytes: self.max_bulk_bytes,
@@ -106,6 +113,7 @@ pub struct Server<K> {
     kv: K,
     options: Options,
     stats: Stats,
+    held: Held,
     clients: Registry,
     parameters: Parameters,
     port: u16,
@@ -120,6 +128,7 @@ impl<K: Kv> Server<K> {
             parameters: Parameters::new(&options, port),
             options,
             stats: Stats::default(),
+            held: Held::default(),
             clients: Registry::default(),
             port,
             started: Instant::now(),
@@ -220,8 +229,10 @@ fn accept<K: Kv>(
 ) {
     if connections.len() >= server.options.max_connections {
         server.stats.connections_rejected.add(1);
-        // The socket is new: its send buffer takes so short a line, or the client is gone.
-        let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
+        // The socket is new: its send buffer takes so short a line at once, or the client is gone.
+        if let Ok(mut stream) = stream.into_std() {
+            let _ = stream.write(b"-ERR max number of clients reached\r\n");
+        }
         return;
     }
     if let Err(error) = prepare(&stream) {

@@ -54,6 +54,48 @@ impl Stats {
     }
 }
 
+/// Bytes of unfinished requests that all connections hold together, beyond what each may hold for nothing.
+#[derive(Debug, Default)]
+pub(super) struct Held(AtomicU64);
+
+impl Held {
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one connection holds of them; nothing any more once it is gone.
+#[derive(Debug)]
+pub(super) struct Share<'a> {
+    held: &'a Held,
+    bytes: u64,
+}
+
+impl<'a> Share<'a> {
+    pub(super) fn of(held: &'a Held) -> Self {
+        Self { held, bytes: 0 }
+    }
+
+    /// Says how much it is now; returns whether it has grown.
+    pub(super) fn set(&mut self, bytes: usize) -> bool {
+        let bytes = bytes as u64;
+        let has_grown = bytes > self.bytes;
+        if has_grown {
+            self.held.0.fetch_add(bytes - self.bytes, Ordering::Relaxed);
+        } else if bytes < self.bytes {
+            self.held.0.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+        }
+        self.bytes = bytes;
+        has_grown
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
 /// All clients, by their id.
 #[derive(Debug, Default)]
 pub(super) struct Registry {

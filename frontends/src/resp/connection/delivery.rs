@@ -13,6 +13,8 @@ use crate::resp::encode::Step;
 use crate::resp::errors;
 use crate::resp::turn::{Answer, Turn};
 
+/// An output buffer up to this size is kept while the client is idle: there may be ten thousand of them.
+const OUTPUT_KEPT_BYTES: usize = 16 * 1024;
 /// How much of what a client still sends is thrown away after an error, so that the error reaches it.
 const LINGER_BYTES: usize = 16 << 20;
 const LINGER_TIME: Duration = Duration::from_secs(1);
@@ -43,11 +45,12 @@ where
             Ok(done) => (None, done.into_iter()),
             Err(error) => (Some(error), Vec::new().into_iter()),
         };
+        let mut local = 0;
         for answer in turn.order.drain(..) {
             match answer {
                 Answer::Local(length) => {
-                    let bytes = turn.local.split_to(length);
-                    self.output.extend_from_slice(&bytes);
+                    self.output.extend_from_slice(&turn.local[local..local + length]);
+                    local += length;
                     if self.output.len() >= self.server.options.max_output_bytes {
                         self.flush().await?;
                     }
@@ -106,8 +109,10 @@ where
         // Only what the client takes gives it more time, not what it sends.
         let mut deadline = Instant::now() + patience;
         while !bytes.is_empty() {
-            let may_read =
-                !self.is_at_end && self.input.len() < self.server.options.max_request_bytes;
+            let options = &self.server.options;
+            let may_read = !self.is_at_end
+                && self.input.len() < options.max_request_bytes
+                && self.server.held.bytes() < options.max_held_bytes;
             if may_read && self.input.capacity() == self.input.len() {
                 self.input.reserve(READ_BYTES_MIN);
             }
@@ -138,7 +143,7 @@ where
         if self.input.is_empty() && self.input.capacity() > self.read_bytes {
             self.input = Vec::new();
         }
-        if self.output.capacity() > self.server.options.max_output_bytes * 2 {
+        if self.output.capacity() > OUTPUT_KEPT_BYTES {
             self.output = BytesMut::new();
         }
     }
@@ -161,7 +166,10 @@ where
             }
         };
         // Out of time is as good as out of input.
-        let _ = timeout(LINGER_TIME, linger).await;
+        tokio::select! {
+            _ = timeout(LINGER_TIME, linger) => {}
+            () = self.client.asked_to_stop() => {}
+        }
         Ok(())
     }
 }
