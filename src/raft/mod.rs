@@ -358,6 +358,7 @@ impl Raft {
     pub fn ready(&mut self) -> Ready {
         self.begin_read_round();
         self.send_to_followers();
+        self.check();
         let mut ready = std::mem::take(&mut self.effects);
         if self.hard_state != self.written_hard_state {
             ready.write.hard_state = Some(self.hard_state);
@@ -373,6 +374,17 @@ impl Raft {
             self.applied_index = self.commit_index;
         }
         ready
+    }
+
+    /// Checks what is always true between the indexes.
+    fn check(&self) {
+        let last = self.log.last().index;
+        assert!(self.log.base().index <= self.snapshot.index, "base ≤ snapshot");
+        assert!(self.snapshot.index <= self.applied_index, "snapshot ≤ applied");
+        assert!(self.applied_index <= self.commit_index, "applied ≤ commit");
+        assert!(self.commit_index <= last, "commit ≤ last");
+        assert!(self.persisted_index <= last, "persisted ≤ last");
+        assert!(self.written_index <= last, "written ≤ last");
     }
 
     /// Returns the latest term this server has seen.
