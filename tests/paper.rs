@@ -1,7 +1,7 @@
 //! The rules of the paper, one short test each, in the paper's order.
 //!
-//! Numbers with § are sections of *In Search of an Understandable Consensus Algorithm (extended version)*; those of the
-//! thesis are marked as such. The rules are told in our own words.
+//! Numbers with § are sections of *In Search of an Understandable Consensus Algorithm (extended
+//! version)*; those of the thesis are marked as such. The rules are told in our own words.
 
 mod harness;
 
@@ -119,7 +119,8 @@ fn s5_1_term_and_vote_are_durable_first() {
     assert!(granted(&ready) && ready.messages.is_empty());
 }
 
-/// §5.2: a follower that hears nothing for an election timeout starts an election; the timeout is random.
+/// §5.2: a follower that hears nothing for an election timeout starts an election; the timeout is
+/// random.
 #[test]
 fn s5_2_silence_starts_an_election() {
     let mut timeouts = Vec::new();
@@ -149,7 +150,8 @@ fn s5_2_heartbeats_maintain_authority() {
     assert!(cluster.nodes.keys().all(|node| cluster.term(*node) == 1));
 }
 
-/// §5.2: one vote a term, first come first served; asked again by the same candidate, it is given again.
+/// §5.2: one vote a term, first come first served; asked again by the same candidate, it is given
+/// again.
 #[test]
 fn s5_2_one_vote_per_term() {
     let mut cluster = Cluster::voters(3);
@@ -193,10 +195,10 @@ fn s5_3_consistency_check() {
     for prev in [at(4, 3), at(3, 3), at(2, 2)] {
         let ready = hand(&mut cluster, "n2", 3, append(prev, &[3], 0));
         assert_eq!(matched(&ready), None, "{prev}");
-        let refusal = &ready.messages[0].message;
-        assert!(
-            matches!(refusal, Message::AppendEntriesRejected { rejected, .. } if *rejected == prev.index)
-        );
+        let Message::AppendEntriesRejected { rejected, .. } = ready.messages[0].message else {
+            panic!("{prev} is refused");
+        };
+        assert_eq!(rejected, prev.index);
     }
     assert_eq!(matched(&hand(&mut cluster, "n2", 3, append(at(3, 2), &[3], 0))), Some(4));
 }
@@ -279,7 +281,8 @@ fn s5_4_1_vote_only_for_up_to_date_logs() {
     }
 }
 
-/// §5.4.2, Figure 8: entries of older terms are never committed by counting; they are with one of the current term.
+/// §5.4.2, Figure 8: entries of older terms are never committed by counting; they are with one of
+/// the current term.
 #[test]
 fn s5_4_2_only_current_term_is_counted() {
     let mut cluster = with_log(&[1, 2], 2);
@@ -376,7 +379,8 @@ fn s8_no_read_before_the_no_op_is_committed() {
     assert!(cluster.trace.iter().any(|line| line.contains("reads #1")));
 }
 
-/// Thesis §6.4: before it answers a read, the leader makes sure that it still leads, after the read arrived.
+/// Thesis §6.4: before it answers a read, the leader makes sure that it still leads, after the read
+/// arrived.
 #[test]
 fn thesis_6_4_read_needs_a_majority_that_answers_later() {
     let mut cluster = led();
@@ -397,7 +401,8 @@ fn thesis_6_4_deposed_leader_reads_nothing() {
     assert!(!cluster.read(id("n1"), 2));
 }
 
-/// Thesis §4.2.3, §9.6: a server that hears a leader helps nobody to replace it, and keeps its term.
+/// Thesis §4.2.3, §9.6: a server that hears a leader helps nobody to replace it, and keeps its
+/// term.
 #[test]
 fn thesis_9_6_live_leader_is_not_disturbed() {
     let mut cluster = led();
@@ -432,7 +437,8 @@ fn thesis_9_6_check_quorum() {
     assert_eq!(cluster.raft(id("n1")).role(), Role::Follower);
 }
 
-/// §6: a server uses the latest configuration in its log, committed or not, and the one before when that is removed.
+/// §6: a server uses the latest configuration in its log, committed or not, and the one before when
+/// that is removed.
 #[test]
 fn s6_configuration_is_in_force_when_appended() {
     let mut cluster = Cluster::voters(3);
@@ -448,7 +454,8 @@ fn s6_configuration_is_in_force_when_appended() {
     assert_eq!(cluster.raft(id("n1")).configuration(), &cluster.configuration);
 }
 
-/// Figure 2: the servers' promises queue behind their writes. An acknowledgement is lost with what it promised.
+/// Figure 2: the servers' promises queue behind their writes. An acknowledgement is lost with what
+/// it promised.
 #[test]
 fn promises_wait_for_the_disk() {
     let mut cluster = led();

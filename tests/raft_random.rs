@@ -1,8 +1,8 @@
-//! Random lives of a cluster: whatever the network, the disks and the clocks do, the properties of Figure 3 hold, no read
-//! is stale, and once everything works again, so does the cluster.
+//! Random lives of a cluster: whatever the network, the disks and the clocks do, the properties of
+//! Figure 3 hold, no read is stale, and once everything works again, so does the cluster.
 //!
-//! A failure names its seed. `SEED=17 cargo test --test raft_random` plays that one alone and prints all that happened;
-//! `SEEDS=10000` plays as many.
+//! A failure names its seed. `SEED=17 cargo test --test raft_random` plays that one alone and
+//! prints all that happened; `SEEDS=10000` plays as many.
 
 mod harness;
 
@@ -31,7 +31,8 @@ impl Random {
     }
 }
 
-/// How rough a life is. Drawn from the seed, so that some have only one kind of trouble, and some have all.
+/// How rough a life is. Drawn from the seed, so that some have only one kind of trouble, and some
+/// have all.
 struct Weather {
     lossy: bool,
     reordering: bool,
@@ -199,7 +200,8 @@ impl Life {
         }
     }
 
-    /// Everything works again; so there must be a leader, and what it is asked must be done everywhere.
+    /// Everything works again; so there must be a leader, and what it is asked must be done
+    /// everywhere.
     fn heal(&mut self) {
         self.cluster.cut.clear();
         self.cluster.sync_at_once = true;

@@ -1,6 +1,8 @@
-//! Plays the scripts of `tests/scenarios`, each a conversation between servers, and compares every word.
+//! Plays the scripts of `tests/scenarios`, each a conversation between servers, and compares every
+//! word.
 //!
-//! `UPDATE_GOLDENFILES=1 cargo test --test scenarios` writes down what is said now; read the difference before you keep it.
+//! `UPDATE_GOLDENFILES=1 cargo test --test scenarios` writes down what is said now; read the
+//! difference before you keep it.
 
 mod harness;
 
@@ -49,7 +51,8 @@ enum Command {
         #[arg(key)]
         snapshot: Option<String>,
     },
-    /// A server waits until its election timeout. With `elect`, all have forgotten their leader, and nothing is lost.
+    /// A server waits until its election timeout. With `elect`, all have forgotten their leader,
+    /// and nothing is lost.
     Campaign(String),
     Elect(String),
     /// All followers lose patience with their leader, but none campaigns.

@@ -1,8 +1,9 @@
 //! Which members count: the configurations of the log, by the index at which each stands.
 //!
-//! A server uses the latest configuration in its log, committed or not (§6). So one comes into force when it is appended,
-//! and goes when a new leader truncates it; what was in force before is then in force again. The configuration of the
-//! snapshot, or the one a cluster is started with, stands below all of them.
+//! A server uses the latest configuration in its log, committed or not (§6). So one comes into
+//! force when it is appended, and goes when a new leader truncates it; what was in force before is
+//! then in force again. The configuration of the snapshot, or the one a cluster is started with,
+//! stands below all of them.
 
 use std::collections::BTreeMap;
 

@@ -2,18 +2,20 @@
 //!
 //! The conversation, down this file:
 //!
-//! 1. A follower that hears no leader for an election timeout *sounds out* the others: would I get your vote in the next
-//!    term? This pre-vote changes nothing at either end. A server that was cut off and returns cannot win it, and so
-//!    raises nobody's term.
-//! 2. With a majority behind it, it becomes a candidate: a new term, its own vote, and the real question.
-//! 3. A server votes once a term, for a log at least as up-to-date as its own. One that hears from a live leader does
-//!    not even look at the question.
+//! 1. A follower that hears no leader for an election timeout *sounds out* the others: would I get
+//!    your vote in the next term? This pre-vote changes nothing at either end. A server that was
+//!    cut off and returns cannot win it, and so raises nobody's term.
+//! 2. With a majority behind it, it becomes a candidate: a new term, its own vote, and the real
+//!    question.
+//! 3. A server votes once a term, for a log at least as up-to-date as its own. One that hears from
+//!    a live leader does not even look at the question.
 //! 4. With a majority of votes the candidate leads, and says so by appending an entry.
-//! 5. A leader that no majority has answered for an election timeout gives up (check-quorum), so that its clients look
-//!    elsewhere, and its followers' loyalty does not hold up a successor.
+//! 5. A leader that no majority has answered for an election timeout gives up (check-quorum), so
+//!    that its clients look elsewhere, and its followers' loyalty does not hold up a successor.
 //!
-//! No vote counts before it is durable, the candidate's own included. It gives it to itself by a message like any other,
-//! a `RequestVoteResponse` from itself to itself among the promises; the driver steps it once the disk is done.
+//! No vote counts before it is durable, the candidate's own included. It gives it to itself by a
+//! message like any other, a `RequestVoteResponse` from itself to itself among the promises; the
+//! driver steps it once the disk is done.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +32,8 @@ impl Raft {
         }
     }
 
-    /// Starts the wait for a leader anew, with another timeout, so that two candidates rarely meet twice (§5.2).
+    /// Starts the wait for a leader anew, with another timeout, so that two candidates rarely meet
+    /// twice (§5.2).
     pub(super) fn reset_election_timer(&mut self) {
         self.election_elapsed = 0;
         self.election_timeout = self.random.within(&self.options.election_ticks);
@@ -68,8 +71,9 @@ impl Raft {
         }
     }
 
-    /// Returns whether this server has a leader that lives: it leads itself, or has heard from the leader within the
-    /// least election timeout. As long as that is so, it helps no one to replace it (thesis §9.6, §4.2.3).
+    /// Returns whether this server has a leader that lives: it leads itself, or has heard from the
+    /// leader within the least election timeout. As long as that is so, it helps no one to replace
+    /// it (thesis §9.6, §4.2.3).
     pub(super) fn has_live_leader(&self) -> bool {
         match self.role {
             RoleState::Leader(_) => true,
@@ -80,11 +84,11 @@ impl Raft {
         }
     }
 
-    /// Says whether the sender would get the vote in that term. A refusal carries our term: if the sender is behind, it
-    /// catches up with it and can win with the next.
+    /// Says whether the sender would get the vote in that term. A refusal carries our term: if the
+    /// sender is behind, it catches up with it and can win with the next.
     ///
-    /// Who asks need not be a member as far as we know: our configuration may be the older one (thesis §4.2.2). The votes
-    /// are weighed by whoever counts them.
+    /// Who asks need not be a member as far as we know: our configuration may be the older one
+    /// (thesis §4.2.2). The votes are weighed by whoever counts them.
     pub(super) fn handle_pre_vote(&mut self, from: NodeId, term: Term, last: EntryId) {
         let granted = term > self.term() && !self.has_live_leader() && last >= self.log.last();
         let message = Message::RequestVoteResponse { pre: true, granted };
@@ -96,7 +100,8 @@ impl Raft {
         }
     }
 
-    /// Votes, in our own term: once, and for no log that is behind ours (§5.4.1). The vote leaves when it is durable.
+    /// Votes, in our own term: once, and for no log that is behind ours (§5.4.1). The vote leaves
+    /// when it is durable.
     pub(super) fn handle_request_vote(&mut self, from: NodeId, last: EntryId) {
         let free = self.hard_state.vote.is_none_or(|vote| vote == from);
         let granted = free && !self.has_live_leader() && last >= self.log.last();
@@ -147,11 +152,12 @@ impl Raft {
         }
     }
 
-    /// Leads. The first entry of the term is a no-op: once it is committed, so is everything before it (§8).
+    /// Leads. The first entry of the term is a no-op: once it is committed, so is everything before
+    /// it (§8).
     ///
-    /// The first leader of a new cluster names it, before anything else is in its log. Should it fail before that is
-    /// committed, its successor either has the entry or, with an empty log, draws another name; so only a committed name
-    /// counts.
+    /// The first leader of a new cluster names it, before anything else is in its log. Should it
+    /// fail before that is committed, its successor either has the entry or, with an empty log,
+    /// draws another name; so only a committed name counts.
     fn become_leader(&mut self) {
         let last = self.log.last().index;
         let mut peers = self.configuration().members();
@@ -191,16 +197,17 @@ impl Raft {
             self.hard_state.term = term;
             self.hard_state.vote = None;
         }
-        // Only a leader's clock stood still. Everybody else goes on waiting: to hear of a candidate is not to hear from
-        // a leader, or one that cannot win could keep all others from trying.
+        // Only a leader's clock stood still. Everybody else goes on waiting: to hear of a candidate
+        // is not to hear from a leader, or one that cannot win could keep all others from trying.
         if matches!(self.role, RoleState::Leader(_)) {
             self.reset_election_timer();
         }
         self.role = RoleState::Follower { leader };
     }
 
-    /// Recognizes the leader of our term when it speaks, and returns whether it is one. A second leader in the same term
-    /// cannot be (Election Safety, §5.2), so whoever claims it is not listened to.
+    /// Recognizes the leader of our term when it speaks, and returns whether it is one. A second
+    /// leader in the same term cannot be (Election Safety, §5.2), so whoever claims it is not
+    /// listened to.
     pub(super) fn follow(&mut self, from: NodeId) -> bool {
         match self.role {
             RoleState::Leader(_) => return false,

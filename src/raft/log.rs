@@ -1,7 +1,7 @@
 //! The log above the last snapshot, in memory.
 //!
-//! Its one law is Log Matching (§5.3): if two logs agree on one entry, they agree on everything before it. All comparing
-//! is therefore done with one [`EntryId`] at a time.
+//! Its one law is Log Matching (§5.3): if two logs agree on one entry, they agree on everything
+//! before it. All comparing is therefore done with one [`EntryId`] at a time.
 //!
 //! ```text
 //!   compacted │ trailing │ above the snapshot
@@ -11,8 +11,8 @@
 //!   base ≤ snapshot ≤ commit ≤ last;   terms never fall from one entry to the next
 //! ```
 //!
-//! Everything is in memory because then nothing here can fail: what a server must read to decide, it has. The disk
-//! writes the same entries, but it is only read at the start.
+//! Everything is in memory because then nothing here can fail: what a server must read to decide,
+//! it has. The disk writes the same entries, but it is only read at the start.
 
 use std::collections::VecDeque;
 
@@ -47,8 +47,8 @@ impl Log {
         for entry in entries {
             log.append(entry);
         }
-        // The snapshot holds committed entries only. A log that ends before it, or has another entry in its place, missed
-        // them and holds nothing of use.
+        // The snapshot holds committed entries only. A log that ends before it, or has another
+        // entry in its place, missed them and holds nothing of use.
         if log.term_at(snapshot.index) == Some(snapshot.term) {
             log.trailing_bytes = log.iter_to(snapshot.index).map(size_of_entry).sum();
         } else {
@@ -89,19 +89,21 @@ impl Log {
         self.term_at(id.index) == Some(id.term)
     }
 
-    /// Returns the first of these consecutive entries that is missing in the log or contradicts it. What was cut off is
-    /// committed, and so agrees with every leader.
+    /// Returns the first of these consecutive entries that is missing in the log or contradicts it.
+    /// What was cut off is committed, and so agrees with every leader.
     pub(super) fn first_unmatched(&self, entries: &[Entry]) -> Option<usize> {
         entries.iter().position(|entry| {
             entry.id.index > self.base.index && self.term_at(entry.id.index) != Some(entry.id.term)
         })
     }
 
-    /// Returns the highest entry that is neither above the limit's index nor of a later term than it, or the base.
+    /// Returns the highest entry that is neither above the limit's index nor of a later term than
+    /// it, or the base.
     ///
-    /// It is the conflict hint (end of §5.3), for both sides: the follower skips all entries of terms that the leader
-    /// cannot have at the limit, and the leader then all of its own that the follower cannot have. So they find where their
-    /// logs part in one exchange for each term in which they differ, not one for each entry.
+    /// It is the conflict hint (end of §5.3), for both sides: the follower skips all entries of
+    /// terms that the leader cannot have at the limit, and the leader then all of its own that the
+    /// follower cannot have. So they find where their logs part in one exchange for each term in
+    /// which they differ, not one for each entry.
     pub(super) fn highest_at_most(&self, limit: EntryId) -> EntryId {
         let below = self
             .entries
@@ -152,8 +154,8 @@ impl Log {
         self.entries.range(..end)
     }
 
-    /// Cuts off the entries that a snapshot contains, but for the newest of them that fit in so many bytes: they spare a
-    /// follower that is a little behind a whole snapshot.
+    /// Cuts off the entries that a snapshot contains, but for the newest of them that fit in so
+    /// many bytes: they spare a follower that is a little behind a whole snapshot.
     pub(super) fn compact(&mut self, snapshot: Index, trailing_bytes_max: usize) {
         let contained = self.offset(snapshot).expect("a snapshot is never below the last one");
         let mut cut = contained;
@@ -180,7 +182,8 @@ impl Log {
         *self = Self { base, entries: VecDeque::new(), bytes: 0, trailing_bytes: 0 };
     }
 
-    /// Returns how many of the entries in memory stand at or below an index, unless it is below the base.
+    /// Returns how many of the entries in memory stand at or below an index, unless it is below the
+    /// base.
     fn offset(&self, index: Index) -> Option<usize> {
         usize::try_from(index.checked_sub(self.base.index)?).ok()
     }

@@ -1,7 +1,8 @@
 //! What servers say to each other: one variant, one meaning.
 //!
-//! Delivery is one way, and the network may drop, delay, repeat and reorder. Whoever sends never waits: an answer is a
-//! message like any other. Every message carries the sender's term; §5.1 is applied to it before anything else.
+//! Delivery is one way, and the network may drop, delay, repeat and reorder. Whoever sends never
+//! waits: an answer is a message like any other. Every message carries the sender's term; §5.1 is
+//! applied to it before anything else.
 
 use raftkv_storage::types::{Entry, EntryId, Index, NodeId, SnapshotMeta, Term};
 
@@ -18,15 +19,15 @@ pub struct Envelope {
     pub message: Message,
 }
 
-/// Counts the rounds in which a leader proves that it still leads. Starts at zero in each term and never repeats within
-/// one, so that a late answer confirms nothing newer than what it answers.
+/// Counts the rounds in which a leader proves that it still leads. Starts at zero in each term and
+/// never repeats within one, so that a late answer confirms nothing newer than what it answers.
 pub type Round = u64;
 
 /// Everything one server can say to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// A candidate asks for a vote (§5.2); with `pre`, a server asks whether it would get one (thesis §9.6). A pre-vote
-    /// changes nothing at either end.
+    /// A candidate asks for a vote (§5.2); with `pre`, a server asks whether it would get one
+    /// (thesis §9.6). A pre-vote changes nothing at either end.
     RequestVote {
         /// Whether this only sounds out the voters.
         pre: bool,
@@ -40,7 +41,8 @@ pub enum Message {
         /// Whether the vote was given.
         granted: bool,
     },
-    /// The leader replicates entries (§5.3). Never empty of meaning: without entries it probes whether `prev` matches.
+    /// The leader replicates entries (§5.3). Never empty of meaning: without entries it probes
+    /// whether `prev` matches.
     AppendEntries {
         /// The entry that stands right before `entries`.
         prev: EntryId,
@@ -54,31 +56,34 @@ pub enum Message {
         /// The last index that is known to agree.
         matched: Index,
     },
-    /// The log has no entry `prev`. The hint lets the leader skip a whole term at a time (§5.3, end).
+    /// The log has no entry `prev`. The hint lets the leader skip a whole term at a time (§5.3,
+    /// end).
     AppendEntriesRejected {
         /// The `prev.index` that was refused; identifies the request that this answers.
         rejected: Index,
-        /// The highest entry of the follower at or before `rejected` that might agree with the leader's log.
+        /// The highest entry of the follower at or before `rejected` that might agree with the
+        /// leader's log.
         hint: EntryId,
     },
-    /// The leader is alive, and asks whether it still leads (thesis §6.4). Says nothing of the log but the commit index,
-    /// so the answer never waits for a disk.
+    /// The leader is alive, and asks whether it still leads (thesis §6.4). Says nothing of the log
+    /// but the commit index, so the answer never waits for a disk.
     Heartbeat {
         /// The leader's commit index, no higher than what this follower is known to hold.
         commit: Index,
         /// The newest read round that this heartbeat can confirm.
         round: Round,
     },
-    /// The answer to `Heartbeat`: at the moment of sending, the leader's term was still the newest this server knew.
+    /// The answer to `Heartbeat`: at the moment of sending, the leader's term was still the newest
+    /// this server knew.
     HeartbeatResponse {
         /// As in the request.
         round: Round,
         /// The last index of the follower's log; the leader sees from it that messages were lost.
         last: Index,
     },
-    /// The leader's log no longer reaches back far enough; the follower takes the leader's snapshot instead (§7). The core
-    /// says and hears only that; the bytes travel outside of it, and this is stepped at the receiver when they have
-    /// arrived whole and verified.
+    /// The leader's log no longer reaches back far enough; the follower takes the leader's snapshot
+    /// instead (§7). The core says and hears only that; the bytes travel outside of it, and this is
+    /// stepped at the receiver when they have arrived whole and verified.
     InstallSnapshot {
         /// What the snapshot contains.
         meta: SnapshotMeta,

@@ -1,23 +1,25 @@
 //! Raft, in the paper's order.
 //!
-//! Several servers hold the same log of commands. Each applies it to a state machine, in order; so all state machines
-//! go through the same states, and it does not matter which server is asked or which one fails. Raft is the agreement
-//! on that log. It is described by Ongaro and Ousterhout, *In Search of an Understandable Consensus Algorithm (extended
-//! version)*, 2014, "the paper" here, and Ongaro's thesis, *Consensus: Bridging Theory and Practice*, 2014. All names are
-//! theirs.
+//! Several servers hold the same log of commands. Each applies it to a state machine, in order; so
+//! all state machines go through the same states, and it does not matter which server is asked or
+//! which one fails. Raft is the agreement on that log. It is described by Ongaro and Ousterhout,
+//! *In Search of an Understandable Consensus Algorithm (extended version)*, 2014, "the paper" here,
+//! and Ongaro's thesis, *Consensus: Bridging Theory and Practice*, 2014. All names are theirs.
 //!
 //! # The idea
 //!
-//! One server at a time **leads**. It takes commands, gives each a place in its log, and the others copy that log. Once an
-//! entry is on a majority it is **committed**: it will be in the log of every leader to come, and may be applied.
+//! One server at a time **leads**. It takes commands, gives each a place in its log, and the others
+//! copy that log. Once an entry is on a majority it is **committed**: it will be in the log of
+//! every leader to come, and may be applied.
 //!
-//! Time is cut into **terms**, counted upwards. Each begins with an election, and has one leader or none. Every message
-//! carries a term, and whoever learns of a newer one drops what it was doing and follows (§5.1). So terms are the clock
-//! by which old messages, old leaders and old votes are recognized.
+//! Time is cut into **terms**, counted upwards. Each begins with an election, and has one leader or
+//! none. Every message carries a term, and whoever learns of a newer one drops what it was doing
+//! and follows (§5.1). So terms are the clock by which old messages, old leaders and old votes are
+//! recognized.
 //!
-//! Two rules hold everything together. *Any two majorities share a server*: who has elected a leader includes somebody who
-//! has each committed entry. And *a server gives its vote only to a log at least as up-to-date as its own* (§5.4.1): so the
-//! one who was elected has it too.
+//! Two rules hold everything together. *Any two majorities share a server*: who has elected a
+//! leader includes somebody who has each committed entry. And *a server gives its vote only to a
+//! log at least as up-to-date as its own* (§5.4.1): so the one who was elected has it too.
 //!
 //! # Where to read what
 //!
@@ -31,50 +33,55 @@
 //!  read.rs           §8           reads without the log (thesis §6.4)
 //!  snapshot.rs       §7           how the log stays short
 //!  configuration.rs  §6           who counts
-//!  ready.rs          the effects of a turn              options.rs  all limits        status.rs  a look inside
+//!  ready.rs          the effects of a turn
+//!  options.rs        timeouts and limits                status.rs  a look inside
 //! ```
 //!
-//! The files are cut by conversation: request, handler, answer, in the order in which they happen. `tests/scenarios` plays
-//! these conversations, message by message: `election.txt` and `replication.txt` are where to start.
+//! The files are cut by conversation: request, handler, answer, in the order in which they happen.
+//! `tests/scenarios` plays these conversations, message by message: `election.txt` and
+//! `replication.txt` are where to start.
 //!
 //! # Events in, effects out
 //!
-//! [`Raft`] is a value that does nothing by itself. It has no clock, disk, network or thread, and its only chance is a
-//! seed. Somebody feeds it events ([`tick`](Raft::tick), [`step`](Raft::step), [`propose`](Raft::propose),
-//! [`read`](Raft::read), [`persisted`](Raft::persisted), …), as many as have arrived, and then takes the effects of all of
-//! them at once with [`ready`](Raft::ready). Such a **turn** is a batch: one write to disk, one AppendEntries for each
-//! follower, one round for all reads. A busy server batches more because it has more to do, and an idle one answers at
+//! [`Raft`] is a value that does nothing by itself. It has no clock, disk, network or thread, and
+//! its only chance is a seed. Somebody feeds it events ([`tick`](Raft::tick), [`step`](Raft::step),
+//! [`propose`](Raft::propose), [`read`](Raft::read), [`persisted`](Raft::persisted), …), as many as
+//! have arrived, and then takes the effects of all of them at once with [`ready`](Raft::ready).
+//! Such a **turn** is a batch: one write to disk, one AppendEntries for each follower, one round
+//! for all reads. A busy server batches more because it has more to do, and an idle one answers at
 //! once.
 //!
 //! ```text
 //!   events ──►  Raft  ──►  Ready  ─┬─ messages ──────────────────────────► network
 //!                                  ├─ write ──► disk, synced ─┬──────────► persisted
-//!                                  │                          └ promises ► network, or step if it is to ourselves
+//!                                  │                          └ promises ► network (or step,
+//!                                  │                              if it is our own vote)
 //!                                  ├─ committed ──► state machine
 //!                                  └─ reads ──► their clients
 //! ```
 //!
-//! A **promise** is a message that is true only if we remember it: a vote, a candidacy, an acknowledgement. It waits for
-//! the disk. Everything else does not: a leader sends entries while it writes them, a heartbeat is answered while the disk
-//! is busy.
+//! A **promise** is a message that is true only if we remember it: a vote, a candidacy, an
+//! acknowledgement. It waits for the disk. Everything else does not: a leader sends entries while
+//! it writes them, a heartbeat is answered while the disk is busy.
 //!
 //! # What is always true
 //!
-//! The five properties of Figure 3: Election Safety, Leader Append-Only, Log Matching, Leader Completeness and State
-//! Machine Safety. And of one server, at any time:
+//! The five properties of Figure 3: Election Safety, Leader Append-Only, Log Matching, Leader
+//! Completeness and State Machine Safety. And of one server, at any time:
 //!
 //! ```text
 //!   base ≤ snapshot ≤ applied ≤ commit ≤ last        persisted ≤ last        written ≤ last
 //! ```
 //!
-//! What a peer says is checked, and if no correct server can have said it, it is dropped without a word. What we computed
-//! ourselves is asserted.
+//! What a peer says is checked, and if no correct server can have said it, it is dropped without a
+//! word. What we computed ourselves is asserted.
 //!
 //! # Caveats
 //!
-//! Raft tolerates servers that stop and messages that are lost, repeated, late or out of order. It does not tolerate
-//! servers that lie: the checks here keep a broken peer from crashing us, not from misleading us. And a server that has
-//! lost its disk must not come back under its old name, for it has forgotten whom it voted for.
+//! Raft tolerates servers that stop and messages that are lost, repeated, late or out of order. It
+//! does not tolerate servers that lie: the checks here keep a broken peer from crashing us, not
+//! from misleading us. And a server that has lost its disk must not come back under its old name,
+//! for it has forgotten whom it voted for.
 
 mod configuration;
 mod election;
@@ -164,7 +171,8 @@ pub struct Raft {
     written_index: Index,
     /// The last index known to be durable, as it is now in the log.
     persisted_index: Index,
-    /// The effects since the last [`Raft::ready`]. What can be told from the indexes above is added there.
+    /// The effects since the last [`Raft::ready`]. What can be told from the indexes above is added
+    /// there.
     effects: Ready,
 }
 
@@ -193,8 +201,9 @@ impl Leader {
 }
 
 impl Raft {
-    /// Starts a server from what its disk holds. `bootstrap` is the configuration of a cluster that has just begun; as
-    /// soon as the log or a snapshot has one, it is forgotten. Different servers need different seeds.
+    /// Starts a server from what its disk holds. `bootstrap` is the configuration of a cluster that
+    /// has just begun; as soon as the log or a snapshot has one, it is forgotten. Different servers
+    /// need different seeds.
     #[must_use]
     pub fn new(
         id: NodeId,
@@ -214,8 +223,8 @@ impl Raft {
         let mut configurations = Configurations::new(snapshot.index, configuration);
         configurations.recover(&log, snapshot.index);
         let last = log.last();
-        // An installed snapshot may be of a newer term than the one written down last. A vote of that term would have been
-        // written before it left, so there was none.
+        // An installed snapshot may be of a newer term than the one written down last. A vote of
+        // that term would have been written before it left, so there was none.
         let mut hard_state = recovered.hard_state;
         if hard_state.term < last.term {
             hard_state = HardState { term: last.term, vote: None };
@@ -271,8 +280,8 @@ impl Raft {
             }
             _ => {}
         }
-        // The rule for all servers (§5.1, Figure 2): whoever hears of a newer term begins it as a follower. Except by a
-        // candidate, while there is nothing wrong with the leader.
+        // The rule for all servers (§5.1, Figure 2): whoever hears of a newer term begins it as a
+        // follower. Except by a candidate, while there is nothing wrong with the leader.
         if term > self.term() {
             if matches!(message, Message::RequestVote { .. }) && self.has_live_leader() {
                 return;
@@ -313,8 +322,8 @@ impl Raft {
         }
     }
 
-    /// Answers a request of an older term so that its sender learns of ours (§5.1). Answers of older terms are dropped:
-    /// they were meant for who we were then.
+    /// Answers a request of an older term so that its sender learns of ours (§5.1). Answers of
+    /// older terms are dropped: they were meant for who we were then.
     fn refuse(&mut self, from: NodeId, message: Message) {
         let last = self.log.last();
         let refusal = match message {
@@ -349,6 +358,7 @@ impl Raft {
     pub fn ready(&mut self) -> Ready {
         self.begin_read_round();
         self.send_to_followers();
+        self.check();
         let mut ready = std::mem::take(&mut self.effects);
         if self.hard_state != self.written_hard_state {
             ready.write.hard_state = Some(self.hard_state);
@@ -366,6 +376,17 @@ impl Raft {
         ready
     }
 
+    /// Checks what is always true between the indexes.
+    fn check(&self) {
+        let last = self.log.last().index;
+        assert!(self.log.base().index <= self.snapshot.index, "base ≤ snapshot");
+        assert!(self.snapshot.index <= self.applied_index, "snapshot ≤ applied");
+        assert!(self.applied_index <= self.commit_index, "applied ≤ commit");
+        assert!(self.commit_index <= last, "commit ≤ last");
+        assert!(self.persisted_index <= last, "persisted ≤ last");
+        assert!(self.written_index <= last, "written ≤ last");
+    }
+
     /// Returns the latest term this server has seen.
     #[must_use]
     pub fn term(&self) -> Term {
@@ -378,7 +399,8 @@ impl Raft {
         self.configurations.in_force()
     }
 
-    /// Returns the last configuration that is committed. Only its cluster id counts as the cluster's identity.
+    /// Returns the last configuration that is committed. Only its cluster id counts as the
+    /// cluster's identity.
     #[must_use]
     pub fn committed_configuration(&self) -> &Configuration {
         self.configurations.at(self.commit_index)
@@ -398,10 +420,11 @@ impl Raft {
 
     /// Sends an answer that promises nothing, except that it carries our term.
     ///
-    /// Is that a promise? If we lost the term again in a crash, we could next answer a leader of an older one. It would do
-    /// no harm: what makes the older leader powerless is the majority that elected the newer one, and their votes are on
-    /// disk. But that takes an argument and waiting for one write in each term takes none, so an answer in the turn that
-    /// raised the term waits with the promises.
+    /// Is that a promise? If we lost the term again in a crash, we could next answer a leader of an
+    /// older one. It would do no harm: what makes the older leader powerless is the majority that
+    /// elected the newer one, and their votes are on disk. But that takes an argument and waiting
+    /// for one write in each term takes none, so an answer in the turn that raised the term waits
+    /// with the promises.
     fn send_answer(&mut self, to: NodeId, message: Message) {
         if self.hard_state.term == self.written_hard_state.term {
             self.send(to, message);

@@ -1,9 +1,11 @@
 //! Timeouts in ticks, and the limits of every queue of the core.
 
-/// How a [`Raft`](super::Raft) behaves. The same on every server of a cluster, by convention rather than by need.
+/// How a [`Raft`](super::Raft) behaves. The same on every server of a cluster, by convention rather
+/// than by need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Ticks without a leader until a follower campaigns: the least and, exclusive, the most. Drawn anew each time (§5.2).
+    /// Ticks without a leader until a follower campaigns: the least and, exclusive, the most. Drawn
+    /// anew each time (§5.2).
     pub election_ticks: std::ops::Range<u32>,
     /// Ticks between two heartbeats. Well below the least election timeout.
     pub heartbeat_ticks: u32,
@@ -13,12 +15,14 @@ pub struct Options {
     pub inflight_messages_max: usize,
     /// The most bytes of entries on the way to one follower.
     pub inflight_bytes_max: usize,
-    /// The bytes of entries below a snapshot that stay in memory, so that a follower a little behind needs no snapshot.
+    /// The bytes of entries below a snapshot that stay in memory, so that a follower a little
+    /// behind needs no snapshot.
     pub trailing_bytes: usize,
 }
 
 impl Default for Options {
-    /// Ticks are thought of as 10 ms: an election after 400 to 800 ms without a leader, a heartbeat every 50 ms.
+    /// Ticks are thought of as 10 ms: an election after 400 to 800 ms without a leader, a heartbeat
+    /// every 50 ms.
     fn default() -> Self {
         Self {
             election_ticks: 40..80,

@@ -16,9 +16,9 @@
 //!                 └──────────┘
 //! ```
 //!
-//! In *Probe* it is not known where the logs part: one message at a time asks. In *Replicate* they agree, and messages
-//! follow each other without waiting (pipelining), as far as the window allows. In *Snapshot* the follower is busy taking
-//! one, and is left alone but for heartbeats.
+//! In *Probe* it is not known where the logs part: one message at a time asks. In *Replicate* they
+//! agree, and messages follow each other without waiting (pipelining), as far as the window allows.
+//! In *Snapshot* the follower is busy taking one, and is left alone but for heartbeats.
 
 use std::collections::VecDeque;
 
@@ -184,8 +184,9 @@ impl Progress {
         }
     }
 
-    /// Takes in that the follower lives, and that its log ended at `last` when it answered. If what was sent did not
-    /// arrive, or its acknowledgement did not, the leader must ask again: nobody else will.
+    /// Takes in that the follower lives, and that its log ended at `last` when it answered. If what
+    /// was sent did not arrive, or its acknowledgement did not, the leader must ask again: nobody
+    /// else will.
     pub(super) fn answered_heartbeat(&mut self, last: Index, options: &Options) {
         match &mut self.state {
             State::Probe { asked } => {
@@ -194,8 +195,9 @@ impl Progress {
                 }
             }
             State::Replicate { inflight, stalled_ticks, .. } => {
-                // The log ends before what was sent: lost, unless it is still on its way. It ends there, and still nothing
-                // is acknowledged: a slow disk, or the answer was lost; that is given more time.
+                // The log ends before what was sent: lost, unless it is still on its way. It ends
+                // there, and still nothing is acknowledged: a slow disk, or the answer was lost;
+                // that is given more time.
                 let missing = last < self.next_index - 1;
                 let patience = options.heartbeat_ticks * 2;
                 let patience =
@@ -205,8 +207,8 @@ impl Progress {
                 }
             }
             State::Snapshot { index, delivered } => {
-                // The answer was lost, or the follower never finished. To ask for the entry after the snapshot finds out
-                // which.
+                // The answer was lost, or the follower never finished. To ask for the entry after
+                // the snapshot finds out which.
                 if delivered.is_some_and(|ticks| ticks >= options.election_ticks.end) {
                     self.next_index = *index + 1;
                     self.state = State::Probe { asked: None };
@@ -215,8 +217,9 @@ impl Progress {
         }
     }
 
-    /// Takes in how the transport of a snapshot ended. After a failure the leader asks where the follower stands, but not
-    /// before a heartbeat was answered: if the follower is gone, there is no one to ask.
+    /// Takes in how the transport of a snapshot ended. After a failure the leader asks where the
+    /// follower stands, but not before a heartbeat was answered: if the follower is gone, there is
+    /// no one to ask.
     pub(super) fn reported_snapshot(&mut self, arrived: bool) {
         if let State::Snapshot { delivered, .. } = &mut self.state {
             if arrived {
@@ -227,7 +230,8 @@ impl Progress {
         }
     }
 
-    /// Takes in that messages to the follower were lost. A snapshot goes its own way and reports for itself.
+    /// Takes in that messages to the follower were lost. A snapshot goes its own way and reports
+    /// for itself.
     pub(super) fn reported_unreachable(&mut self) {
         if !matches!(self.state, State::Snapshot { .. }) {
             self.probe_later();

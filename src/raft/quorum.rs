@@ -1,21 +1,22 @@
 //! Majorities: the only arithmetic Raft needs.
 //!
-//! Any two majorities of a cluster share a server. Every safety argument in Raft leans on that one fact: a new leader has
-//! met someone who holds each committed entry (§5.4.3), and a read has met someone who would know a newer leader (thesis
-//! §6.4).
+//! Any two majorities of a cluster share a server. Every safety argument in Raft leans on that one
+//! fact: a new leader has met someone who holds each committed entry (§5.4.3), and a read has met
+//! someone who would know a newer leader (thesis §6.4).
 //!
-//! While the members change, a decision needs a majority of the old servers and one of the new (§6), so that it shares a
-//! server with every decision made before the change and with every one made after it.
+//! While the members change, a decision needs a majority of the old servers and one of the new
+//! (§6), so that it shares a server with every decision made before the change and with every one
+//! made after it.
 
 use std::collections::BTreeSet;
 
 use super::{Configuration, NodeId};
 
-/// Returns the highest value that a quorum has reached: everyone in some majority has this value or a higher one. During
-/// a change of members it is the lower of what both majorities have reached.
+/// Returns the highest value that a quorum has reached: everyone in some majority has this value or
+/// a higher one. During a change of members it is the lower of what both majorities have reached.
 ///
-/// Elections ask it of votes (`true` is higher than `false`), check-quorum of who was heard from, the commit rule of match
-/// indexes, and reads of the rounds that were answered.
+/// Elections ask it of votes (`true` is higher than `false`), check-quorum of who was heard from,
+/// the commit rule of match indexes, and reads of the rounds that were answered.
 pub(super) fn quorum_reached<T: Ord + Copy>(
     configuration: &Configuration,
     value: impl Fn(NodeId) -> T,

@@ -1,11 +1,13 @@
 //! The core's only source of chance: a seed.
 //!
-//! Two servers with the same seed and the same events do the same, which is what lets a test replay a failure. Raft needs
-//! chance to keep two candidates from splitting the vote for ever (§5.2), and a cluster needs it once, for its name.
+//! Two servers with the same seed and the same events do the same, which is what lets a test replay
+//! a failure. Raft needs chance to keep two candidates from splitting the vote for ever (§5.2), and
+//! a cluster needs it once, for its name.
 
 use std::ops::Range;
 
-/// A SplitMix64 generator: one addition and three multiplications a number, and any seed is a good one.
+/// A SplitMix64 generator: one addition and three multiplications a number, and any seed is a good
+/// one.
 #[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 

@@ -1,22 +1,23 @@
 //! Reads that cost no log entry (thesis §6.4).
 //!
-//! A leader may not answer a read from its own state at once: it might have been replaced without knowing. The
-//! conversation that makes sure of it, down this file:
+//! A leader may not answer a read from its own state at once: it might have been replaced without
+//! knowing. The conversation that makes sure of it, down this file:
 //!
-//! 1. [`Raft::read`] queues the read. It waits until the leader has committed an entry of its own term, since only then
-//!    does it know what its predecessors committed (§8).
-//! 2. At the end of the turn all reads of the turn start one *round*: a heartbeat that carries the round's number. Whatever
-//!    is committed at that moment is what these reads must see.
-//! 3. Each answer says: when I sent this, I knew of no newer term. When a majority has answered the round or a later one,
-//!    no newer leader can have committed anything before the round began.
-//! 4. The reads come out in `Ready::reads`. By then everything committed before the round has been handed out in
-//!    `Ready::committed`, of this turn or an earlier one. So the index of the read need not be kept: to serve reads after
-//!    `committed` is enough.
+//! 1. [`Raft::read`] queues the read. It waits until the leader has committed an entry of its own
+//!    term, since only then does it know what its predecessors committed (§8).
+//! 2. At the end of the turn all reads of the turn start one *round*: a heartbeat that carries the
+//!    round's number. Whatever is committed at that moment is what these reads must see.
+//! 3. Each answer says: when I sent this, I knew of no newer term. When a majority has answered the
+//!    round or a later one, no newer leader can have committed anything before the round began.
+//! 4. The reads come out in `Ready::reads`. By then everything committed before the round has been
+//!    handed out in `Ready::committed`, of this turn or an earlier one. So the index of the read
+//!    need not be kept: to serve reads after `committed` is enough.
 //!
-//! Rounds count from zero in each term and are never used twice. So an answer that was delayed, repeated, or meant for
-//! another leader can never confirm a round that began after it was sent.
+//! Rounds count from zero in each term and are never used twice. So an answer that was delayed,
+//! repeated, or meant for another leader can never confirm a round that began after it was sent.
 //!
-//! A leader that steps down forgets its reads. Whoever waits for them sees the role change, and may ask again elsewhere.
+//! A leader that steps down forgets its reads. Whoever waits for them sees the role change, and may
+//! ask again elsewhere.
 
 use std::collections::VecDeque;
 
@@ -31,13 +32,14 @@ pub(super) struct Reads {
     pub(super) round: Round,
     /// Reads for which no round has begun yet.
     queued: Vec<ReadId>,
-    /// Reads that wait for a round, or any later one, to be answered. Rounds only rise along the queue.
+    /// Reads that wait for a round, or any later one, to be answered. Rounds only rise along the
+    /// queue.
     waiting: VecDeque<(Round, ReadId)>,
 }
 
 impl Raft {
-    /// Asks to read what was committed before now. The read comes back in [`Ready::reads`](super::Ready::reads), or never
-    /// if this server ceases to lead.
+    /// Asks to read what was committed before now. The read comes back in
+    /// [`Ready::reads`](super::Ready::reads), or never if this server ceases to lead.
     ///
     /// # Errors
     /// Only the leader can know what is committed.
@@ -48,7 +50,8 @@ impl Raft {
         Ok(())
     }
 
-    /// Begins one round for all reads of the turn, if there are any and the leader may serve reads already.
+    /// Begins one round for all reads of the turn, if there are any and the leader may serve reads
+    /// already.
     pub(super) fn begin_read_round(&mut self) {
         let knows_commit = self.log.term_at(self.commit_index) == Some(self.term());
         let RoleState::Leader(leader) = &mut self.role else { return };
@@ -63,7 +66,8 @@ impl Raft {
         self.confirm_reads();
     }
 
-    /// Answers a heartbeat. That the log is not mentioned but for its end is what lets this leave before the disk is done.
+    /// Answers a heartbeat. That the log is not mentioned but for its end is what lets this leave
+    /// before the disk is done.
     pub(super) fn handle_heartbeat(&mut self, from: NodeId, commit: u64, round: Round) {
         if !self.follow(from) {
             return;

@@ -3,8 +3,9 @@
 //! ```text
 //!  messages   at once                    they promise nothing about our disk
 //!  write      append, sync once
-//!  promises   when `write`, and all      votes, vote requests (they carry our own vote), acknowledgements of entries
-//!             writes before, are durable and snapshots: first in, first out
+//!  promises   when `write`, and all      votes, vote requests (they carry our own vote),
+//!             writes before, are durable acknowledgements of entries and snapshots:
+//!                                        first in, first out
 //!  committed  apply, in order
 //!  reads      answer after `committed`   applied ≥ read index by the order of two lines
 //! ```
@@ -24,7 +25,8 @@ pub struct Ready {
     pub messages: Vec<Envelope>,
     /// To be made durable.
     pub write: Write,
-    /// To be sent, in order, when `write` and all writes before it are durable.
+    /// To be sent, in order, when `write` and all writes before it are durable. One that is addressed
+    /// to this server itself (a candidate's own vote) goes back into the core then.
     pub promises: Vec<Envelope>,
     /// To be applied, in order. An installed snapshot (`write.snapshot`) comes before them.
     pub committed: Vec<Entry>,
@@ -39,7 +41,8 @@ pub struct Write {
     pub snapshot: Option<SnapshotMeta>,
     /// The new term and vote, if they changed.
     pub hard_state: Option<HardState>,
-    /// Entries to append. The first one's index may be at or below the log's last: it replaces the tail from there.
+    /// Entries to append. The first one's index may be at or below the log's last: it replaces the
+    /// tail from there.
     pub entries: Vec<Entry>,
 }
 

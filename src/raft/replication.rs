@@ -3,12 +3,13 @@
 //! The conversation, down this file:
 //!
 //! 1. [`Raft::propose`] appends a command to the leader's log.
-//! 2. At the end of the turn the leader sends each follower what it lacks, all of the turn in one AppendEntries, while its
-//!    own disk is still writing the same entries.
-//! 3. A follower checks that it has the entry right before, appends what is new, and answers when that is durable.
+//! 2. At the end of the turn the leader sends each follower what it lacks, all of the turn in one
+//!    AppendEntries, while its own disk is still writing the same entries.
+//! 3. A follower checks that it has the entry right before, appends what is new, and answers when
+//!    that is durable.
 //! 4. The leader counts: who has what. Its own disk counts like anybody's ([`Raft::persisted`]).
-//! 5. What a majority has, and is of the leader's own term, is committed. The followers hear of it with the next
-//!    AppendEntries or heartbeat.
+//! 5. What a majority has, and is of the leader's own term, is committed. The followers hear of it
+//!    with the next AppendEntries or heartbeat.
 
 use super::log::size_of_entries;
 use super::message::Message;
@@ -18,9 +19,9 @@ use super::{
 };
 
 impl Raft {
-    /// Appends a command to the log, if this server leads. It is committed when the entry with this very id comes out in
-    /// [`Ready::committed`](super::Ready::committed). If another one comes out at its index, or leadership is lost first, it
-    /// may or may not become committed.
+    /// Appends a command to the log, if this server leads. It is committed when the entry with this
+    /// very id comes out in [`Ready::committed`](super::Ready::committed). If another one comes out
+    /// at its index, or leadership is lost first, it may or may not become committed.
     ///
     /// # Errors
     /// Only the leader appends. Nothing has happened then.
@@ -31,7 +32,8 @@ impl Raft {
         Ok(self.append(Payload::Command(command)))
     }
 
-    /// Appends to the leader's own log. It never does anything else to it (Leader Append-Only, Figure 3).
+    /// Appends to the leader's own log. It never does anything else to it (Leader Append-Only,
+    /// Figure 3).
     pub(super) fn append(&mut self, payload: Payload) -> EntryId {
         let id = EntryId { term: self.term(), index: self.log.last().index + 1 };
         self.append_entry(Entry { id, payload });
@@ -46,7 +48,8 @@ impl Raft {
         self.log.append(entry);
     }
 
-    /// Sends every follower what it lacks, as far as its window allows, and a heartbeat if one is due.
+    /// Sends every follower what it lacks, as far as its window allows, and a heartbeat if one is
+    /// due.
     pub(super) fn send_to_followers(&mut self) {
         let RoleState::Leader(leader) = &mut self.role else { return };
         let last = self.log.last().index;
@@ -65,7 +68,8 @@ impl Raft {
         }
     }
 
-    /// Sends one AppendEntries, or the snapshot if what comes next has been cut off. Returns whether there may be more.
+    /// Sends one AppendEntries, or the snapshot if what comes next has been cut off. Returns
+    /// whether there may be more.
     fn send_append(&mut self, to: NodeId) -> bool {
         let RoleState::Leader(leader) = &mut self.role else { return false };
         let Some(progress) = leader.peers.get_mut(&to) else { return false };
@@ -89,8 +93,8 @@ impl Raft {
         let commits: Vec<(NodeId, Index)> =
             leader.peers.iter().map(|(id, progress)| (*id, progress.match_index)).collect();
         for (to, matched) in commits {
-            // A heartbeat does not ask whether the logs agree. So it may tell a follower no more than what it holds for
-            // certain: beyond that, its log may have other entries.
+            // A heartbeat does not ask whether the logs agree. So it may tell a follower no more
+            // than what it holds for certain: beyond that, its log may have other entries.
             let commit = self.commit_index.min(matched);
             self.send(to, Message::Heartbeat { commit, round });
         }
@@ -108,8 +112,9 @@ impl Raft {
         if !self.follow(from) {
             return;
         }
-        // What is committed here is in every leader's log (Leader Completeness). So up to there the logs agree, even below
-        // our base, where we could not look. A message from before a snapshot is a match, not a conflict.
+        // What is committed here is in every leader's log (Leader Completeness). So up to there the
+        // logs agree, even below our base, where we could not look. A message from before a
+        // snapshot is a match, not a conflict.
         let differs = self.log.term_at(prev.index) != Some(prev.term);
         if differs && prev.index > self.commit_index {
             let hint = self.conflict_hint(prev);
@@ -122,11 +127,13 @@ impl Raft {
             return;
         }
         self.commit_to(commit.min(end));
-        // Whatever follows in our log has not been compared. Only what this request spoke of is known to agree.
+        // Whatever follows in our log has not been compared. Only what this request spoke of is
+        // known to agree.
         self.promise(from, Message::AppendEntriesResponse { matched: end });
     }
 
-    /// Returns the index of the last entry that a request speaks of, unless no leader can have sent it.
+    /// Returns the index of the last entry that a request speaks of, unless no leader can have sent
+    /// it.
     fn end_of_append(&self, prev: EntryId, entries: &[Entry]) -> Option<Index> {
         let mut last = prev;
         for Entry { id, payload } in entries {
@@ -144,28 +151,31 @@ impl Raft {
         (last.term <= self.term() && last.index < Index::MAX).then_some(last.index)
     }
 
-    /// Returns whether a leader can have sent this configuration. A cluster that has a name keeps it.
+    /// Returns whether a leader can have sent this configuration. A cluster that has a name keeps
+    /// it.
     pub(super) fn accepts_configuration(&self, configuration: &Configuration) -> bool {
         let cluster = self.committed_configuration().cluster;
         !configuration.voters.is_empty() && (cluster.is_none() || configuration.cluster == cluster)
     }
 
-    /// Returns the highest entry that might agree with a leader whose log has `prev`. At least what is committed does.
+    /// Returns the highest entry that might agree with a leader whose log has `prev`. At least what
+    /// is committed does.
     fn conflict_hint(&self, prev: EntryId) -> EntryId {
         let index = self.commit_index;
         let term = self.log.term_at(index).expect("the log reaches down to what is committed");
         self.log.highest_at_most(prev).max(EntryId { term, index })
     }
 
-    /// Makes the log agree with these entries, which stand at a place where it agreed before. Returns whether it can.
+    /// Makes the log agree with these entries, which stand at a place where it agreed before.
+    /// Returns whether it can.
     ///
-    /// Nothing is removed but what contradicts them: an older request, arriving late, must not cut off what a newer one has
-    /// brought and we have acknowledged (§5.3).
+    /// Nothing is removed but what contradicts them: an older request, arriving late, must not cut
+    /// off what a newer one has brought and we have acknowledged (§5.3).
     fn splice(&mut self, mut entries: Vec<Entry>) -> bool {
         let Some(at) = self.log.first_unmatched(&entries) else { return true };
         let first = entries[at].id.index;
         if first <= self.commit_index {
-            return false; // To agree with this would undo what is committed. No leader asks for that.
+            return false; // It would undo what is committed. No leader asks for that.
         }
         if first <= self.log.last().index {
             self.truncate(first);
@@ -182,10 +192,11 @@ impl Raft {
         self.persisted_index = self.persisted_index.min(from - 1);
     }
 
-    /// Takes notice that the log is durable up to this entry, and counts it as the leader's own acknowledgement.
+    /// Takes notice that the log is durable up to this entry, and counts it as the leader's own
+    /// acknowledgement.
     ///
-    /// The term matters. The disk may be done with an entry that has been replaced since; that says nothing of the one that
-    /// now has its index.
+    /// The term matters. The disk may be done with an entry that has been replaced since; that says
+    /// nothing of the one that now has its index.
     pub fn persisted(&mut self, last: EntryId) {
         if self.log.contains(last) && last.index <= self.written_index {
             self.persisted_index = self.persisted_index.max(last.index);
@@ -228,8 +239,9 @@ impl Raft {
 
     /// Commits what a quorum has, if its last entry is of our term.
     ///
-    /// An entry of an older term may be on a majority and still be overwritten by a leader that never saw it (Figure 8).
-    /// It becomes committed with the first entry of our own term that stands above it (§5.4.2).
+    /// An entry of an older term may be on a majority and still be overwritten by a leader that
+    /// never saw it (Figure 8). It becomes committed with the first entry of our own term that
+    /// stands above it (§5.4.2).
     fn advance_commit(&mut self) {
         let RoleState::Leader(leader) = &self.role else { return };
         let reached = quorum_reached(self.configurations.in_force(), |id| {

@@ -1,26 +1,29 @@
-//! Snapshots (§7): how the log gets shorter, and how a follower catches up when what it needs is gone.
+//! Snapshots (§7): how the log gets shorter, and how a follower catches up when what it needs is
+//! gone.
 //!
-//! The state machine writes its snapshots whenever it likes; the core is told afterwards, in [`Raft::compact`]. The
-//! conversation with a follower that is too far behind, down this file:
+//! The state machine writes its snapshots whenever it likes; the core is told afterwards, in
+//! [`Raft::compact`]. The conversation with a follower that is too far behind, down this file:
 //!
 //! ```text
 //!  leader                                   follower
-//!  send_snapshot: InstallSnapshot ───────►  (the transport brings the bytes, into a file, and verifies them)
+//!  send_snapshot: InstallSnapshot ───────►  (the transport brings the bytes into a file)
 //!  report_snapshot(delivered) ◄─ transport
-//!                                           handle_install_snapshot: the file becomes log and state, in one write
+//!                                           handle_install_snapshot: the file becomes
+//!                                           log and state, in one write
 //!  handle_install_snapshot_response ◄─────  InstallSnapshotResponse, when that is durable
 //!  Replicate from there on
 //! ```
 //!
-//! The bytes go their own way because they are many: nothing in the core may wait for them, and no heartbeat may queue
-//! behind them.
+//! The bytes go their own way because they are many: nothing in the core may wait for them, and no
+//! heartbeat may queue behind them.
 
 use super::message::Message;
 use super::{Configurations, EntryId, Index, NodeId, Raft, RoleState, SnapshotMeta};
 
 impl Raft {
-    /// Describes a snapshot of the state that results from everything up to `index`, which must have been handed out in
-    /// [`Ready::committed`](super::Ready::committed) and be no older than the newest snapshot.
+    /// Describes a snapshot of the state that results from everything up to `index`, which must
+    /// have been handed out in [`Ready::committed`](super::Ready::committed) and be no older than
+    /// the newest snapshot.
     #[must_use]
     pub fn snapshot_meta(&self, index: Index) -> SnapshotMeta {
         assert!(index <= self.applied_index, "a snapshot holds only what was applied");
@@ -30,8 +33,8 @@ impl Raft {
         SnapshotMeta { last: EntryId { term, index }, configuration }
     }
 
-    /// Takes notice that a snapshot of everything up to `last` is durable, and cuts the log. If a newer snapshot has
-    /// been installed meanwhile, there is nothing left to cut.
+    /// Takes notice that a snapshot of everything up to `last` is durable, and cuts the log. If a
+    /// newer snapshot has been installed meanwhile, there is nothing left to cut.
     pub fn compact(&mut self, last: Index) {
         if last <= self.snapshot.index {
             return;
@@ -53,7 +56,8 @@ impl Raft {
     }
 
     /// Takes notice of how the sending of a snapshot ended. Every `InstallSnapshot` in
-    /// [`Ready::messages`](super::Ready::messages) is reported once; until then no second one is begun.
+    /// [`Ready::messages`](super::Ready::messages) is reported once; until then no second one is
+    /// begun.
     pub fn report_snapshot(&mut self, to: NodeId, delivered: bool) {
         let RoleState::Leader(leader) = &mut self.role else { return };
         if let Some(progress) = leader.peers.get_mut(&to) {
@@ -61,8 +65,8 @@ impl Raft {
         }
     }
 
-    /// Installs a snapshot that has arrived whole. If [`Write::snapshot`](super::Write::snapshot) does not name it after
-    /// this turn, it was not needed, and its file may go.
+    /// Installs a snapshot that has arrived whole. If [`Write::snapshot`](super::Write::snapshot)
+    /// does not name it after this turn, it was not needed, and its file may go.
     pub(super) fn handle_install_snapshot(&mut self, from: NodeId, meta: SnapshotMeta) {
         let last = meta.last;
         let sound = last.index > 0
@@ -74,9 +78,9 @@ impl Raft {
         }
         if last.index > self.commit_index {
             if self.log.contains(last) {
-                // The log holds everything that the snapshot does, and the snapshot tells that it is committed. To keep
-                // the log is not only cheaper: what follows in it may have been acknowledged, and must not be lost (§7,
-                // receiver's rule 6).
+                // The log holds everything that the snapshot does, and the snapshot tells that it
+                // is committed. To keep the log is not only cheaper: what follows in it may have
+                // been acknowledged, and must not be lost (§7, receiver's rule 6).
                 self.commit_to(last.index);
             } else {
                 self.restore(meta);

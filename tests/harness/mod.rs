@@ -1,10 +1,11 @@
 //! A cluster in memory: servers, a network and disks that a test plays by hand.
 //!
-//! Nothing happens by itself. A message stays in the network until it is delivered or dropped, a write stays unsynced until
-//! it is synced (at once, unless a test wants otherwise), and a crash loses what was not. The state machine is the list of
-//! commands it was given.
+//! Nothing happens by itself. A message stays in the network until it is delivered or dropped, a
+//! write stays unsynced until it is synced (at once, unless a test wants otherwise), and a crash
+//! loses what was not. The state machine is the list of commands it was given.
 //!
-//! All that happens is written down in [`Cluster::trace`], and checked against the properties of Figure 3.
+//! All that happens is written down in [`Cluster::trace`], and checked against the properties of
+//! Figure 3.
 
 #![allow(dead_code)] // Each test program uses its part of this.
 
@@ -23,7 +24,7 @@ use safety::Safety;
 
 /// Returns a server's id.
 pub(crate) fn id(name: &str) -> NodeId {
-    name.parse().unwrap()
+    name.parse().expect("a test gives its servers proper names")
 }
 
 /// One server with its disk. Crashed if there is no `raft`.
@@ -113,7 +114,7 @@ impl Cluster {
     pub(crate) fn restart(&mut self, id: NodeId) {
         self.crash(id);
         let (options, bootstrap) = (self.options.clone(), self.configuration.clone());
-        let number = self.nodes.keys().position(|other| *other == id).unwrap() as u64;
+        let number = self.nodes.keys().take_while(|other| **other < id).count() as u64;
         let seed = self.seed;
         let node = self.node_mut(id);
         node.starts += 1;
@@ -214,7 +215,8 @@ impl Cluster {
         self.note(|| format!("{id} applies {}", notation::entry(entry)));
     }
 
-    /// Makes everything durable that a server has written so far, and lets go of what waited for it.
+    /// Makes everything durable that a server has written so far, and lets go of what waited for
+    /// it.
     pub(crate) fn sync(&mut self, id: NodeId) {
         let pending = std::mem::take(&mut self.node_mut(id).disk.pending);
         let mut own = Vec::new();
@@ -256,7 +258,8 @@ impl Cluster {
         }
     }
 
-    /// Delivers the message at this place of the network, or loses it if the link is cut or nobody listens.
+    /// Delivers the message at this place of the network, or loses it if the link is cut or nobody
+    /// listens.
     pub(crate) fn deliver(&mut self, at: usize) {
         let envelope = self.network.remove(at);
         let running = self.nodes.get(&envelope.to).is_some_and(|node| node.raft.is_some());
@@ -324,7 +327,8 @@ impl Cluster {
         }
     }
 
-    /// Lets every follower wait for so long that it would help to replace its leader. Should one campaign, nobody hears.
+    /// Lets every follower wait for so long that it would help to replace its leader. Should one
+    /// campaign, nobody hears.
     pub(crate) fn forget_leader(&mut self) {
         let follows =
             |node: &Node| node.raft.as_ref().is_some_and(|raft| raft.role() == Role::Follower);

@@ -1,4 +1,5 @@
-//! The five properties of Figure 3, and that no read is stale, checked whenever something happens that could break them.
+//! The five properties of Figure 3, and that no read is stale, checked whenever something happens
+//! that could break them.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +39,8 @@ impl Safety {
         }
     }
 
-    /// Log Matching, for each pair of servers: below the last entry on which they agree, they agree on all.
+    /// Log Matching, for each pair of servers: below the last entry on which they agree, they agree
+    /// on all.
     pub(crate) fn log_matching(&self, nodes: &BTreeMap<NodeId, Node>) {
         for (a, one) in nodes {
             for (b, other) in nodes.range(*a..).skip(1) {
@@ -55,7 +57,8 @@ impl Safety {
         }
     }
 
-    /// State Machine Safety: whoever applies something at an index, applies the same. So all states are the same, too.
+    /// State Machine Safety: whoever applies something at an index, applies the same. So all states
+    /// are the same, too.
     pub(crate) fn applied(&mut self, id: NodeId, entry: &Entry) {
         let first = self.committed.entry(entry.id.index).or_insert_with(|| entry.clone());
         assert_eq!(first, entry, "State Machine Safety: {id} applies something else");
