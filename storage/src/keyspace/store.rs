@@ -256,7 +256,7 @@ fn find(items: &[Item], position: u64, key: &[u8], level: u32) -> Result<usize, 
         return items.binary_search_by(order);
     }
     let fraction = position << (u64::BITS - hash::BITS) << (FANOUT_BITS * level).min(63);
-    let mut place = (u128::from(fraction) * items.len() as u128 >> u64::BITS) as usize;
+    let mut place = ((u128::from(fraction) * items.len() as u128) >> u64::BITS) as usize;
     while place > 0 && order(&items[place - 1]) != Ordering::Less {
         place -= 1;
     }
