@@ -25,8 +25,8 @@ pub struct Ready {
     pub messages: Vec<Envelope>,
     /// To be made durable.
     pub write: Write,
-    /// To be sent, in order, when `write` and all writes before it are durable. One that is addressed
-    /// to this server itself (a candidate's own vote) goes back into the core then.
+    /// To be sent, in order, when `write` and all writes before it are durable. One that is
+    /// addressed to this server itself (a candidate's own vote) goes back into the core then.
     pub promises: Vec<Envelope>,
     /// To be applied, in order. An installed snapshot (`write.snapshot`) comes before them.
     pub committed: Vec<Entry>,
@@ -37,7 +37,8 @@ pub struct Ready {
 /// What must be durable before the promises of the same turn may leave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Write {
-    /// A snapshot that replaces log and state. Stands before `entries`.
+    /// A snapshot that replaces log and state. Stands before `entries`. One that was stepped this
+    /// turn and is not named here was not needed; its file may go.
     pub snapshot: Option<SnapshotMeta>,
     /// The new term and vote, if they changed.
     pub hard_state: Option<HardState>,

@@ -20,8 +20,8 @@ use super::{
 
 impl Raft {
     /// Appends a command to the log, if this server leads. It is committed when the entry with this
-    /// very id comes out in [`Ready::committed`](super::Ready::committed). If another one comes out
-    /// at its index, or leadership is lost first, it may or may not become committed.
+    /// very id comes out in [`Ready::committed`](super::Ready::committed); if another one comes out
+    /// at its index, it never will be. Until then it may or may not, whoever leads meanwhile.
     ///
     /// # Errors
     /// Only the leader appends. Nothing has happened then.
@@ -192,8 +192,8 @@ impl Raft {
         self.persisted_index = self.persisted_index.min(from - 1);
     }
 
-    /// Takes notice that the log is durable up to this entry, and counts it as the leader's own
-    /// acknowledgement.
+    /// Takes notice that the log is durable up to this entry (the last one of a write, or of its
+    /// snapshot if it had no entries), and counts it as the leader's own acknowledgement.
     ///
     /// The term matters. The disk may be done with an entry that has been replaced since; that says
     /// nothing of the one that now has its index.
