@@ -52,7 +52,7 @@ pub struct ServeArgs {
     #[arg(value_parser = clap::value_parser!(u64).range((48 << 20)..=(1 << 30)))]
     pub wal_segment_bytes: u64,
     /// Take a snapshot after this many bytes of log (later, when the last snapshot was larger than that)
-    #[arg(long, env = "RAFTKV_SNAPSHOT_LOG_BYTES", default_value_t = 4 << 20, value_name = "BYTES")]
+    #[arg(long, env = "RAFTKV_SNAPSHOT_LOG_BYTES", default_value_t = 1 << 20, value_name = "BYTES")]
     #[arg(value_parser = clap::value_parser!(u64).range((64 << 10)..=(1 << 40)))]
     pub snapshot_log_bytes: u64,
     /// A node campaigns after this many to twice as many milliseconds without a leader

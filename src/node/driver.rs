@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use raftkv_frontends::{Cluster, Error, PeerStatus, Role, Status, Unavailable};
+use raftkv_storage::keyspace::command::Batch;
 use raftkv_storage::snapshot::Received;
 use raftkv_storage::types::{ClusterId, NodeId};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
@@ -233,8 +234,8 @@ impl Driver {
     fn handle_request(&mut self, request: Request) {
         match request {
             Request::Execute { batch, reply, share } => {
-                if batch.has_writes() && self.disk.is_full() {
-                    let _ = reply.send(Err(Error::Unavailable(Unavailable::NoSpace)));
+                if let Some(reason) = self.refusal(&batch) {
+                    let _ = reply.send(Err(Error::Unavailable(reason)));
                     return;
                 }
                 self.last_request += 1;
@@ -254,6 +255,19 @@ impl Driver {
                     let _ = reply.send(status);
                 });
             }
+        }
+    }
+
+    /// Returns why this node takes no writes now, if that is so.
+    fn refusal(&self, batch: &Batch) -> Option<Unavailable> {
+        if !batch.has_writes() {
+            None
+        } else if self.disk.is_full() {
+            Some(Unavailable::NoSpace)
+        } else if self.snapshots.is_overdue(self.replica.raft().bytes_since_snapshot()) {
+            Some(Unavailable::Overloaded)
+        } else {
+            None
         }
     }
 

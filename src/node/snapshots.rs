@@ -2,7 +2,8 @@
 //!
 //! A view of the keyspace costs a pointer clone, so that taking one stops nobody; the writing happens on a thread of its
 //! own. One is due when the log since the last has grown past a limit *and* past the size of the last: writing snapshots
-//! then costs no more than writing the log does, however large the keyspace grows.
+//! then costs no more than writing the log does. But the log is held in memory, so at [`LOG_BYTES_MAX`] one is due
+//! whatever the last was like, and at twice that, when none could be written, writes are refused.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,8 @@ use raftkv_storage::types::SnapshotMeta;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+/// The most log since the last snapshot, unless `--snapshot-log-bytes` asks for more.
+const LOG_BYTES_MAX: usize = 256 << 20;
 /// The wait after a snapshot that could not be written (a full disk, mostly).
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -47,11 +50,14 @@ impl Snapshots {
 
     /// Returns whether a snapshot is due, given the bytes of log since the last.
     pub(crate) fn is_due(&self, log_bytes: usize) -> bool {
-        let past_last = u64::try_from(log_bytes).is_ok_and(|bytes| bytes >= self.last_bytes);
-        !self.under_way
-            && log_bytes >= self.log_bytes
-            && past_last
-            && Instant::now() >= self.not_before
+        let last_bytes = usize::try_from(self.last_bytes).unwrap_or(usize::MAX);
+        let limit = last_bytes.min(LOG_BYTES_MAX).max(self.log_bytes);
+        !self.under_way && log_bytes >= limit && Instant::now() >= self.not_before
+    }
+
+    /// Returns whether the log since the last snapshot has grown past what may be held in memory.
+    pub(crate) fn is_overdue(&self, log_bytes: usize) -> bool {
+        log_bytes >= LOG_BYTES_MAX.max(self.log_bytes).saturating_mul(2)
     }
 
     /// Writes a snapshot of the view on another thread.
