@@ -3,7 +3,7 @@
 //! Nothing here decides anything about consistency. A turn is a batch: whatever arrived while the last one was carried
 //! out shares one write, one sync, one message to each peer, one round for all reads.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ use raftkv_storage::keyspace::command::Batch;
 use raftkv_storage::snapshot::Received;
 use raftkv_storage::types::{ClusterId, NodeId};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::disk::{Disk, Done};
 use super::handle::Request;
@@ -25,6 +25,9 @@ use crate::transport::{Inbound, Transport};
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// The most events of one kind in one turn: keeps a turn short enough for heartbeats under any load.
 const EVENTS_MAX: usize = 1024;
+/// How long a client waits for an outcome, at the most. Leadership that cannot be used is lost much sooner; what takes
+/// this long is a disk that hangs, or is full.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Why a node cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +67,7 @@ pub(crate) struct Driver {
     /// What the frontends know of the cluster.
     pub(crate) cluster: watch::Sender<Arc<Cluster>>,
     /// Requests that wait for their outcome.
-    waiting: HashMap<RequestId, Waiting>,
+    waiting: BTreeMap<RequestId, Waiting>,
     last_request: u64,
     /// The file of the snapshot that the core decides about in this turn.
     incoming: Option<Received>,
@@ -75,6 +78,9 @@ pub(crate) struct Driver {
 #[derive(Debug)]
 struct Waiting {
     reply: oneshot::Sender<Outcome>,
+    /// What is answered when the outcome takes longer than [`REQUEST_DEADLINE`].
+    late: Error,
+    since: Instant,
     _share: OwnedSemaphorePermit,
 }
 
@@ -102,7 +108,7 @@ impl Driver {
             transport,
             snapshots,
             cluster,
-            waiting: HashMap::new(),
+            waiting: BTreeMap::new(),
             last_request: 0,
             incoming: None,
             foreign: BTreeMap::new(),
@@ -182,6 +188,7 @@ impl Driver {
     fn handle_tick(&mut self) {
         self.replica.tick();
         self.publish();
+        self.answer_late();
         let since = self.replica.raft().bytes_since_snapshot();
         if self.snapshots.is_due(since) {
             let (meta, view) = self.replica.snapshot();
@@ -240,7 +247,9 @@ impl Driver {
                 }
                 self.last_request += 1;
                 let id = RequestId(self.last_request);
-                self.waiting.insert(id, Waiting { reply, _share: share });
+                let late = if batch.has_writes() { Error::Unknown } else { Error::NoLeader };
+                let since = Instant::now();
+                self.waiting.insert(id, Waiting { reply, late, since, _share: share });
                 self.replica.submit(id, batch);
             }
             Request::Status { digest, reply } => {
@@ -309,6 +318,16 @@ impl Driver {
         if let Some(waiting) = self.waiting.remove(&request) {
             // A client that has gone does not hear of it.
             let _ = waiting.reply.send(outcome);
+        }
+    }
+
+    /// Answers the requests that have waited too long. Their entries may still be committed.
+    fn answer_late(&mut self) {
+        while let Some(oldest) = self.waiting.first_entry()
+            && oldest.get().since.elapsed() > REQUEST_DEADLINE
+        {
+            let waiting = oldest.remove();
+            let _ = waiting.reply.send(Err(waiting.late));
         }
     }
 
