@@ -5,13 +5,13 @@
 //! falls on all:
 //!
 //! - `aof`: append to a growing file, then fdatasync; what Redis does with `appendfsync always`.
-//!    All ratios are to it.
+//!   All ratios are to it.
 //! - `log`: our log.
 //! - `restarted`: our log after it was closed and opened again, its segment read from disk.
 //! - `1 MiB`: our log, but its segment was filled with writes of 1 MiB instead of 4 KiB. The trap:
-//!    the page cache then holds large folios, and a sync writes a whole one back. If this is not
-//!    slower than `log`, the kernel has changed; if `log` is as slow as this, somebody has changed
-//!    how segments are prepared.
+//!   the page cache then holds large folios, and a sync writes a whole one back. If this is not
+//!   slower than `log`, the kernel has changed; if `log` is as slow as this, somebody has changed
+//!   how segments are prepared.
 //!
 //! On a busy machine the median is that of waiting for a processor; look at the tenth percentile
 //! there.
