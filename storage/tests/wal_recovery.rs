@@ -416,6 +416,23 @@ fn write_hard_state(wal: &mut Wal, term: u64) {
     wal.sync().unwrap();
 }
 
+/// The usual segment, and the largest entries that the frontends let through.
+#[test]
+fn entries_of_20_mib_fit() {
+    let dir = directory();
+    let options = WalOptions::new(node("A"));
+    let (mut wal, _) = Wal::open(dir.path(), options.clone()).unwrap();
+    for index in 1..=4 {
+        write(&mut wal, &[command(index, 1, 20 * 1024 * 1024)]);
+    }
+    drop(wal);
+    assert_eq!(segments(dir.path()).len(), 2);
+    let (wal, recovered) = Wal::open(dir.path(), options).unwrap();
+    assert_eq!(ids(&recovered), [id(1, 1), id(2, 1), id(3, 1), id(4, 1)]);
+    assert_eq!(recovered.entries[3], command(4, 1, 20 * 1024 * 1024));
+    assert!(wal.max_record_bytes() > 20 * 1024 * 1024);
+}
+
 #[test]
 #[should_panic(expected = "neither follows 2@1 nor replaces one")]
 fn gap_is_a_bug_of_the_caller() {
