@@ -5,13 +5,13 @@
 //! falls on all:
 //!
 //! - `aof`: append to a growing file, then fdatasync; what Redis does with `appendfsync always`.
-//!    All ratios are to it.
+//!   All ratios are to it.
 //! - `log`: our log.
 //! - `restarted`: our log after it was closed and opened again, its segment read from disk.
 //! - `1 MiB`: our log, but its segment was filled with writes of 1 MiB instead of 4 KiB. The trap:
-//!    the page cache then holds large folios, and a sync writes a whole one back. If this is not
-//!    slower than `log`, the kernel has changed; if `log` is as slow as this, somebody has changed
-//!    how segments are prepared.
+//!   the page cache then holds large folios, and a sync writes a whole one back. If this is not
+//!   slower than `log`, the kernel has changed; if `log` is as slow as this, somebody has changed
+//!   how segments are prepared.
 //!
 //! On a busy machine the median is that of waiting for a processor; look at the tenth percentile
 //! there.
@@ -51,6 +51,30 @@ fn main() -> Result<()> {
         }
         report(bytes, &mut samples);
     }
+    stream(&base)
+}
+
+/// Writes through several segments in one go: what it costs others that the next one is prepared
+/// meanwhile.
+fn stream(base: &Path) -> Result<()> {
+    const BYTES: usize = 64 * 1024;
+    let dir = tempfile::tempdir_in(base)?;
+    let mut wal = Wal::open(dir.path(), WalOptions::new("A".parse()?))?.0;
+    let payload = Payload::Command(vec![0x5a; BYTES].into());
+    let mut samples = Vec::new();
+    for index in 1..=3200 {
+        let entry = Entry { id: EntryId { term: 1, index }, payload: payload.clone() };
+        let start = Instant::now();
+        wal.append(&[Record::Entry(&entry)])?;
+        wal.sync()?;
+        samples.push(start.elapsed());
+    }
+    let total: Duration = samples.iter().sum();
+    samples.sort_unstable();
+    let [p50, p99, max] = [50, 99, 100].map(|percent| samples[(samples.len() - 1) * percent / 100]);
+    let rate = (samples.len() * BYTES) as f64 / total.as_secs_f64() / 1e6;
+    println!("200 MiB through 4 segments, 64 KiB at a time: {rate:.0} MB/s");
+    println!("  p50 {p50:?}, p99 {p99:?}, longest {max:?}");
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! What a log holds after it was closed, crashed, cut, compacted, or damaged, one case after the
 //! other.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 mod common;
 
 use std::os::unix::fs::FileExt;
@@ -136,6 +138,23 @@ fn lost_end_of_a_full_segment_is_refused() {
     let (start, end) = *batches(&std::fs::read(&path).unwrap()).last().unwrap();
     overwrite(&path, start, &vec![0; end - start]);
     assert!(matches!(refusal(dir.path()), Error::Corrupt { .. }));
+}
+
+/// Even a batch that has changed nothing is missed.
+#[test]
+fn lost_batch_is_missed_by_its_sequence() {
+    let dir = directory();
+    let (mut wal, _) = open(dir.path()).unwrap();
+    write(&mut wal, &[command(1, 1, 8000)]);
+    write_hard_state(&mut wal, 7);
+    write_hard_state(&mut wal, 7);
+    write(&mut wal, &[command(2, 1, 8000)]);
+    drop(wal);
+    let path = segments(dir.path()).remove(0);
+    let (start, end) = batches(&std::fs::read(&path).unwrap())[2];
+    overwrite(&path, start, &vec![0; end - start]);
+    let error = refusal(dir.path()).to_string();
+    assert!(error.contains("batch 4, but 3 is missing"), "{error}");
 }
 
 #[test]
@@ -386,37 +405,10 @@ fn too_large_an_entry_is_refused_before_anything_is_written() {
     let error = wal.append(&[Record::Entry(&small), Record::Entry(&large)]).unwrap_err();
     assert!(matches!(error, Error::TooLarge { .. }), "{error}");
     wal.sync().unwrap();
-    write(&mut wal, &[small.clone()]);
+    write(&mut wal, std::slice::from_ref(&small));
     write(&mut wal, &[command(1, 2, most)]);
     drop(wal);
     assert_eq!(recover(dir.path()).entries, [command(1, 2, most)]);
-}
-
-/// When no segment can be prepared, an append that needs one changes nothing, and works when there
-/// is room again.
-#[test]
-fn full_disk_heals() {
-    let dir = directory();
-    let (mut wal, _) = open(dir.path()).unwrap();
-    // A directory in the place of the file that would be prepared: it can be neither removed nor
-    // created over.
-    let obstacle = dir.path().join("prepared-2.tmp");
-    std::fs::create_dir(&obstacle).unwrap();
-    std::fs::write(obstacle.join("file"), "").unwrap();
-    write(&mut wal, &[command(1, 1, 8000)]);
-    let (second, third) = (command(2, 1, 8000), command(3, 1, 8000));
-    for _ in 0..3 {
-        let full = wal.append(&[Record::Entry(&second), Record::Entry(&third)]);
-        assert!(matches!(full, Err(Error::Io { .. })), "there is no segment for it");
-        wal.sync().unwrap();
-        write_hard_state(&mut wal, 7);
-    }
-    std::fs::remove_dir_all(&obstacle).unwrap();
-    write(&mut wal, &[second.clone(), third.clone()]);
-    drop(wal);
-    let recovered = recover(dir.path());
-    assert_eq!(recovered.entries, [command(1, 1, 8000), second, third]);
-    assert_eq!(recovered.hard_state, vote(7, "A"));
 }
 
 fn write_hard_state(wal: &mut Wal, term: u64) {
@@ -424,26 +416,21 @@ fn write_hard_state(wal: &mut Wal, term: u64) {
     wal.sync().unwrap();
 }
 
-/// After a failure in the middle of a write nobody knows what is on disk, so nothing is ever tried
-/// again.
+/// The usual segment, and the largest entries that the frontends let through.
 #[test]
-fn failure_poisons_the_log() {
+fn entries_of_20_mib_fit() {
     let dir = directory();
-    let (mut wal, _) = open(dir.path()).unwrap();
-    write(&mut wal, &[command(1, 1, 8000)]);
-    // A directory in the place of the segment that comes next: the prepared file cannot get its
-    // name.
-    let obstacle = dir.path().join("0000000000000002-00000000000000000001.wal");
-    std::fs::create_dir(&obstacle).unwrap();
-    let large = command(2, 1, 8000);
-    let first = wal.append(&[Record::Entry(&large)]).unwrap_err().to_string();
-    std::fs::remove_dir(&obstacle).unwrap();
-    assert!(first.starts_with("rename"), "{first}");
-    assert_eq!(wal.append(&[Record::Entry(&large)]).unwrap_err().to_string(), first);
-    assert_eq!(wal.sync().unwrap_err().to_string(), first);
-    assert_eq!(wal.compact(1).unwrap_err().to_string(), first);
+    let options = WalOptions::new(node("A"));
+    let (mut wal, _) = Wal::open(dir.path(), options.clone()).unwrap();
+    for index in 1..=4 {
+        write(&mut wal, &[command(index, 1, 20 * 1024 * 1024)]);
+    }
     drop(wal);
-    assert_eq!(recover(dir.path()).entries, [command(1, 1, 8000)]);
+    assert_eq!(segments(dir.path()).len(), 2);
+    let (wal, recovered) = Wal::open(dir.path(), options).unwrap();
+    assert_eq!(ids(&recovered), [id(1, 1), id(2, 1), id(3, 1), id(4, 1)]);
+    assert_eq!(recovered.entries[3], command(4, 1, 20 * 1024 * 1024));
+    assert!(wal.max_record_bytes() > 20 * 1024 * 1024);
 }
 
 #[test]

@@ -29,6 +29,10 @@ use crate::types::{EntryId, SnapshotMeta};
 /// comes first.
 pub const SNAPSHOT_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
 
+/// How much may be written before it is synced. A snapshot shares the disk with the log: left to
+/// the end, its sync would be one that every write has to wait for.
+const SYNC_EVERY: usize = 1024 * 1024;
+
 /// How many are kept: the newest may turn out to be bad while the log still reaches back to the one
 /// before.
 const KEEP: usize = 2;

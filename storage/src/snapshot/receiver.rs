@@ -21,6 +21,7 @@ pub struct SnapshotReceiver {
     file: File,
     meta: SnapshotMeta,
     offset: u64,
+    unsynced: usize,
     limit: u64,
     failed: bool,
 }
@@ -37,8 +38,16 @@ impl SnapshotReceiver {
         let path = dir.join(format!("{}-received{}", super::file_name(meta.last), fs::TEMPORARY));
         let file = fs::create(&path)?;
         let temporary = Temporary::new(path);
-        let dir = dir.into();
-        Ok(Self { dir, temporary, file, meta: meta.clone(), offset: 0, limit, failed: false })
+        Ok(Self {
+            dir: dir.into(),
+            temporary,
+            file,
+            meta: meta.clone(),
+            offset: 0,
+            unsynced: 0,
+            limit,
+            failed: false,
+        })
     }
 
     /// Returns the offset that the next chunk must have.
@@ -63,7 +72,12 @@ impl SnapshotReceiver {
             let reason = "an earlier chunk could not be written";
             return Err(Error::refused(self.temporary.path(), reason));
         }
-        let written = self.file.write_all(bytes);
+        self.unsynced = self.unsynced.saturating_add(bytes.len());
+        let mut written = self.file.write_all(bytes);
+        if self.unsynced >= super::SYNC_EVERY && written.is_ok() {
+            written = self.file.sync_data();
+            self.unsynced = 0;
+        }
         self.failed = written.is_err();
         written.map_err(Error::io("write", self.temporary.path()))?;
         self.offset = end;

@@ -9,10 +9,6 @@ use crate::error::Error;
 use crate::fs;
 use crate::types::SnapshotMeta;
 
-/// How much may be written before it is synced. A snapshot shares the disk with the log: left to
-/// the end, its sync would be one that every write has to wait for.
-const SYNC_EVERY: usize = 8 * 1024 * 1024;
-
 /// Takes the bytes of a snapshot. It has its name when [`SnapshotWriter::finish`] returns; dropped
 /// before, it is removed.
 pub struct SnapshotWriter {
@@ -102,7 +98,7 @@ impl SnapshotWriter {
         self.file.write_all(&head)?;
         self.file.write_all(&self.block)?;
         self.unsynced += head.len() + self.block.len();
-        if self.unsynced >= SYNC_EVERY {
+        if self.unsynced >= super::SYNC_EVERY {
             self.file.sync_data()?;
             self.unsynced = 0;
         }

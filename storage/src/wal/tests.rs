@@ -10,6 +10,12 @@ use super::{Record, SEGMENT_BYTES_MIN};
 use crate::error::Error;
 use crate::types::{EntryId, HardState};
 
+/// The log is opened by one thread and handed to another.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<super::Wal>();
+};
+
 /// Every case of the decision table, spelled out.
 #[test]
 fn the_table_decides_every_case() {
