@@ -17,9 +17,9 @@ fn is_known_difference(args: &[Vec<u8>], ours: &str, theirs: &str) -> bool {
     let is_object = |subcommand: &[u8]| {
         name == b"object" && args.get(1).is_some_and(|arg| arg.eq_ignore_ascii_case(subcommand))
     };
-    // Redis remembers how a value came about: what APPEND, SETRANGE or INCRBYFLOAT made is raw or embstr, even if it reads
-    // as a number or is short. Here the encoding follows from the value, and the count of owners from the encoding. Nobody
-    // keeps the time of the last access.
+    // Redis remembers how a value came about: what APPEND, SETRANGE or INCRBYFLOAT made is raw or
+    // embstr, even if it reads as a number or is short. Here the encoding follows from the value,
+    // and the count of owners from the encoding. Nobody keeps the time of the last access.
     if is_object(b"encoding") || is_object(b"refcount") || is_object(b"idletime") {
         return ours != "null" && theirs != "null" && !ours.starts_with("ERR");
     }
@@ -32,7 +32,8 @@ fn is_known_difference(args: &[Vec<u8>], ours: &str, theirs: &str) -> bool {
     (name == b"randomkey" || name == b"scan") && is_reply(ours) && is_reply(theirs)
 }
 
-/// A redis-server of its own, on a socket of its own, so that it meets no other; it ends with the test.
+/// A redis-server of its own, on a socket of its own, so that it meets no other; it ends with the
+/// test.
 pub struct Redis {
     _process: Process,
     _directory: TempDir,
@@ -129,8 +130,8 @@ impl Pair {
 
     /// Gives both the same command and compares.
     pub fn check(&mut self, args: &[Vec<u8>]) {
-        // Time is that of the real clock on both sides. Where a deadline is compared with an earlier one, a millisecond must
-        // have passed for both of them or for none.
+        // Time is that of the real clock on both sides. Where a deadline is compared with an
+        // earlier one, a millisecond must have passed for both of them or for none.
         while args.len() > 3 && args[0].starts_with(b"EXPIRE") | args[0].starts_with(b"PEXPIRE") {
             if clock_ms() > self.answered_ms {
                 break;

@@ -58,7 +58,8 @@ impl Big {
         Self(limbs).trimmed()
     }
 
-    /// Returns about the top 96 bits, and the power of two they count for; anything below sets the last bit.
+    /// Returns about the top 96 bits, and the power of two they count for; anything below sets the
+    /// last bit.
     pub(super) fn top(&self) -> (u128, i32) {
         let below = self.0.len().saturating_sub(3);
         let (low, high) = self.0.split_at(below);
