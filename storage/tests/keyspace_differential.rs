@@ -1,7 +1,8 @@
 //! The same commands to a real redis-server and to the keyspace: the replies must be the same.
 //!
-//! Runs where a `redis-server` of version 7.0 is on the PATH, and says so where there is none. `SEED=… ROUNDS=…` choose
-//! other sequences and more of them. What is known to differ is listed in `keyspace_support/redis.rs`.
+//! Runs where a `redis-server` of version 7.0 is on the PATH, and says so where there is none.
+//! `SEED=… ROUNDS=…` choose other sequences and more of them. What is known to differ is listed in
+//! `keyspace_support/redis.rs`.
 
 mod keyspace_support;
 
@@ -80,9 +81,9 @@ const TIMES: [&str; 6] = ["1", "4000000000", "5000000000", "-1", "x", "922337203
 const TIMES_MS: [&str; 6] =
     ["1", "4000000000000", "5000000000000", "-1", "x", "9223372036854775807"];
 
-/// A command for each shape; `k` stands for a key, `v` a value, `n` a number, `t` seconds to live, `m` milliseconds, `T` a
-/// moment in seconds, `M` in milliseconds, `s` an option of SET, `x` of GETEX, `e` of EXPIRE, `l` of LCS, `c` of COPY, `p` a
-/// pattern.
+/// A command for each shape; `k` stands for a key, `v` a value, `n` a number, `t` seconds to live,
+/// `m` milliseconds, `T` a moment in seconds, `M` in milliseconds, `s` an option of SET, `x` of
+/// GETEX, `e` of EXPIRE, `l` of LCS, `c` of COPY, `p` a pattern.
 const SHAPES: &[&str] = &[
     "SET k v",
     "SET k v",
@@ -238,7 +239,8 @@ fn patterns_match_as_in_redis() {
     }
 }
 
-/// The rows of the table, against COMMAND INFO of a real server; those that a cluster of Redis 7.0 does not have are younger.
+/// The rows of the table, against COMMAND INFO of a real server; those that a cluster of Redis 7.0
+/// does not have are younger.
 #[test]
 fn rows_say_what_command_info_says() {
     let Some(mut pair) = Pair::start() else { return };

@@ -131,7 +131,8 @@ fn a_key_dies_at_its_deadline_and_is_new_afterwards() {
     );
 }
 
-/// The clock of the server that reads may be hours ahead: the key lives until the log says otherwise.
+/// The clock of the server that reads may be hours ahead: the key lives until the log says
+/// otherwise.
 #[test]
 fn the_log_decides_and_not_the_clock() {
     let mut db = Db::new();
@@ -166,7 +167,8 @@ fn time_never_runs_backwards() {
     assert_eq!(db.keyspace.next_deadline(), Some(1_000_107));
 }
 
-/// When many die at once, all are gone for every command at once, and from memory a bounded number at each entry.
+/// When many die at once, all are gone for every command at once, and from memory a bounded number
+/// at each entry.
 #[test]
 fn a_mass_death_is_seen_at_once_and_swept_in_steps() {
     let mut db = Db::new();

@@ -140,3 +140,19 @@ fn sums_of_special_numbers_are_those_of_redis() {
         }
     }
 }
+
+/// What is nearly a number, of all kinds that `strtold` knows.
+#[test]
+fn texts_that_may_be_numbers_are_those_of_redis() {
+    let Some(mut pair) = Pair::start() else { return };
+    let mut random = Random(seed());
+    let parts = [
+        "0", "1", "9", "0x", "a", "F", ".", "e", "E5", "p", "P-3", "+", "-", "inf", "nan", " ",
+        "_", "\0",
+    ];
+    for _ in 0..20_000 {
+        let text: String = (0..=random.below(6)).map(|_| random.pick(&parts)).collect();
+        pair.check(&["SET".into(), "k".into(), "0".into()]);
+        pair.check(&["INCRBYFLOAT".into(), "k".into(), text.into()]);
+    }
+}

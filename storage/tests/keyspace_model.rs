@@ -70,7 +70,8 @@ fn any_step() -> impl Strategy<Value = Step> {
     let key = || prop_oneof![0u16..5, 0u16..300];
     let value = || proptest::collection::vec(any::<u8>(), 0..5);
     prop_oneof![
-        6 => (key(), value(), proptest::option::of(1u64..50)).prop_map(|(k, v, t)| Step::Set(k, v, t)),
+        6 => (key(), value(), proptest::option::of(1u64..50))
+            .prop_map(|(k, v, t)| Step::Set(k, v, t)),
         2 => (key(), value()).prop_map(|(k, v)| Step::Append(k, v)),
         4 => key().prop_map(Step::Delete),
         3 => (key(), 0u64..50).prop_map(|(k, t)| Step::Expire(k, t)),
@@ -165,9 +166,14 @@ fn take_step(db: &mut Db, model: &mut Model, step: &Step) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 150,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
-    /// The keyspace is what the model is, after each step; and each view stays what the keyspace was when it was taken.
+    /// The keyspace is what the model is, after each step; and each view stays what the keyspace
+    /// was when it was taken.
     #[test]
     fn the_keyspace_is_the_model_and_views_never_change(
         steps in proptest::collection::vec(any_step(), 1..80),
@@ -188,8 +194,8 @@ proptest! {
         }
     }
 
-    /// Whatever the batches hold, two servers agree on replies, digest and snapshot; so does one that was restored from a
-    /// snapshot in between.
+    /// Whatever the batches hold, two servers agree on replies, digest and snapshot; so does one
+    /// that was restored from a snapshot in between.
     #[test]
     fn servers_agree(
         entries in proptest::collection::vec(
@@ -238,7 +244,8 @@ fn any_command() -> impl Strategy<Value = (u16, Vec<String>)> {
         6 => proptest::sample::select(vec!["a", "b", "c", "d"]).prop_map(String::from),
         3 => (-3i64..3000).prop_map(|number| number.to_string()),
         2 => proptest::sample::select(vec![
-            "EX", "PX", "NX", "XX", "GT", "GET", "KEEPTTL", "PERSIST", "REPLACE", "*", "IDX", "ENCODING",
+            "EX", "PX", "NX", "XX", "GT", "GET", "KEEPTTL", "PERSIST", "REPLACE", "*", "IDX",
+            "ENCODING",
             "COUNT", "MATCH", "1.5", "9223372036854775807", "", "+",
         ]).prop_map(String::from),
         1 => "\\PC{0,8}",
@@ -246,8 +253,8 @@ fn any_command() -> impl Strategy<Value = (u16, Vec<String>)> {
     (proptest::sample::select(ids), proptest::collection::vec(arg, 0..5))
 }
 
-/// Thousands died at once and are swept over many entries: a server restored in the middle sweeps the same ones, and DBSIZE,
-/// which counts what is still there, is the same on both.
+/// Thousands died at once and are swept over many entries: a server restored in the middle sweeps
+/// the same ones, and DBSIZE, which counts what is still there, is the same on both.
 #[test]
 fn a_restored_server_sweeps_the_same_dead_keys() {
     let mut db = Db::new();
@@ -298,8 +305,8 @@ fn scan(db: &mut Db, cursor: &str, count: usize, found: &mut Vec<Vec<u8>>) -> St
     String::from_utf8(cursor.to_vec()).expect("digits")
 }
 
-/// Keys that were there from the first SCAN to the last are returned exactly once, whatever comes and goes meanwhile: enough
-/// to split leaves and to join them again under the cursor.
+/// Keys that were there from the first SCAN to the last are returned exactly once, whatever comes
+/// and goes meanwhile: enough to split leaves and to join them again under the cursor.
 #[test]
 fn scan_meets_every_key_that_stays() {
     let mut random = Random(seed());
@@ -350,7 +357,8 @@ fn one_scan_looks_at_a_bounded_number_of_keys() {
     assert!(cursor != "0" && found.len() == 1024);
 }
 
-/// Taking a view of a large keyspace costs nothing that depends on its size, and writing under it copies only the path.
+/// Taking a view of a large keyspace costs nothing that depends on its size, and writing under it
+/// copies only the path.
 #[test]
 fn a_view_is_as_cheap_as_a_pointer() {
     let mut db = Db::new();

@@ -16,7 +16,8 @@ fn snapshot(db: &Db) -> Vec<u8> {
 
 fn sample() -> Vec<u8> {
     let mut db = Db::new();
-    db.script("MSET a 1 b hello c \"\" -> OK\nEXPIRE a 10 -> 1\nSET dead x PX 5 -> OK\nSET \"\" empty -> OK");
+    db.script("MSET a 1 b hello c \"\" -> OK\nEXPIRE a 10 -> 1");
+    db.script("SET dead x PX 5 -> OK\nSET \"\" empty -> OK");
     snapshot(&db)
 }
 

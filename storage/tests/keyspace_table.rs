@@ -49,7 +49,8 @@ fn every_row_is_found_by_its_name_in_any_case_and_by_its_number() {
     }
 }
 
-/// The log is read by these numbers for ever. A test that must be changed for a new command, and only by adding to it.
+/// The log is read by these numbers for ever. A test that must be changed for a new command, and
+/// only by adding to it.
 #[test]
 fn numbers_in_the_log_never_change() {
     let mut numbers = String::new();

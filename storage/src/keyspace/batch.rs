@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! entry   = version u8 | time_ms u64 | seed u64 | command*
-//! command = id u16 | argc varint | (length varint | bytes)*            integers little-endian, varints LEB128
+//! command = id u16 | argc varint | (length varint | bytes)*
+//! integers are little-endian, varints LEB128
 //! ```
 //!
-//! A [`Batch`] writes this form as commands are pushed, the reads before the first write into a buffer apart, so that
-//! proposing copies nothing. Decoding is bounded: nothing is allocated that the input does not pay for byte by byte.
+//! A [`Batch`] writes this form as commands are pushed, the reads before the first write into a
+//! buffer apart, so that proposing copies nothing. Decoding is bounded: nothing is allocated that
+//! the input does not pay for byte by byte.
 
 use bytes::Bytes;
 
@@ -23,13 +25,15 @@ const VARINT_BYTES_MAX: usize = 5;
 /// When and with what luck an entry is applied: chosen by the leader, the same on every server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// Milliseconds since 1970 by the leader's clock, never less than in an earlier entry once applied.
+    /// Milliseconds since 1970 by the leader's clock, never less than in an earlier entry once
+    /// applied.
     pub time_ms: u64,
     /// Where a command needs chance, it takes it from here.
     pub seed: u64,
 }
 
-/// Commands that are carried out in order, as one request: leading reads, then one log entry from the first write on.
+/// Commands that are carried out in order, as one request: leading reads, then one log entry from
+/// the first write on.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// The reads before the first write.
@@ -49,9 +53,9 @@ impl Batch {
 
     /// Adds a command of the table that is a read or a write; `args` come without the name.
     ///
-    /// A command that is heavy ([`Spec::is_heavy`]) belongs into a batch of its own: in an entry it would run on the loop of
-    /// every server. The number of arguments is for the caller to check ([`Spec::accepts`]); here a wrong one costs no more
-    /// than an error reply.
+    /// A command that is heavy ([`Spec::is_heavy`]) belongs into a batch of its own: in an entry it
+    /// would run on the loop of every server. The number of arguments is for the caller to check
+    /// ([`Spec::accepts`]); here a wrong one costs no more than an error reply.
     ///
     /// # Panics
     ///
@@ -100,7 +104,8 @@ impl Batch {
         !self.entry.is_empty()
     }
 
-    /// Returns the reads before the first write, and the payload of a log entry with all from the first write on.
+    /// Returns the reads before the first write, and the payload of a log entry with all from the
+    /// first write on.
     #[must_use]
     pub fn into_parts(mut self, stamp: Stamp) -> (Reads, Option<Bytes>) {
         let reads = Reads { bytes: self.reads, is_heavy: self.is_heavy };
@@ -126,7 +131,8 @@ impl Reads {
         self.bytes.is_empty()
     }
 
-    /// Returns whether one of them may take long (`KEYS`, `LCS`, a listing): it runs on a view, away from the loop.
+    /// Returns whether one of them may take long (`KEYS`, `LCS`, a listing): it runs on a view,
+    /// away from the loop.
     #[must_use]
     pub fn is_heavy(&self) -> bool {
         self.is_heavy
@@ -172,7 +178,8 @@ pub enum DecodeError {
 ///
 /// # Errors
 ///
-/// If the header is cut short or of another version. What follows is checked as the commands are taken.
+/// If the header is cut short or of another version. What follows is checked as the commands are
+/// taken.
 pub fn decode(payload: &[u8]) -> Result<(Stamp, Commands<'_>), DecodeError> {
     let Some((header, rest)) = payload.split_first_chunk::<HEADER_BYTES>() else {
         return Err(DecodeError::Short);
@@ -207,7 +214,8 @@ impl<'a> Commands<'a> {
         let id = u16::from_le_bytes([self.byte()?, self.byte()?]);
         let spec = table::by_id(id).ok_or(DecodeError::Command(id))?;
         let count = self.varint()?;
-        // Each argument takes at least the byte of its length, so a false count is found before anything is reserved.
+        // Each argument takes at least the byte of its length, so a false count is found before
+        // anything is reserved.
         if count > self.rest.len() {
             return Err(DecodeError::Short);
         }

@@ -1,17 +1,20 @@
-//! Commands as data: what a command is called, how many arguments it takes, where its keys are, who carries it out.
+//! Commands as data: what a command is called, how many arguments it takes, where its keys are, who
+//! carries it out.
 //!
-//! A row of the table is a [`Spec`]. Rows stand beside their handlers, in the file of their data type; the table itself is
-//! put together in `table`, and the bytes of a command are defined in `batch`. The words are those of Redis' `COMMAND INFO`, and the rows say what Redis 7.0 says.
+//! A row of the table is a [`Spec`]. Rows stand beside their handlers, in the file of their data
+//! type; the table itself is put together in `table`, and the bytes of a command are defined in
+//! `batch`. The words are those of Redis' `COMMAND INFO`, and the rows say what Redis 7.0 says.
 
 use super::{Reader, Writer, reply::Reply};
 
-pub use super::batch::{Batch, DecodeError, Reads, Stamp, decode, time_entry};
+pub use super::batch::{Batch, Commands, DecodeError, Reads, Stamp, decode, time_entry};
 pub use super::table::{all, by_id, internal, lookup};
 
-/// Facts about a command that do not depend on its arguments; the names are Redis' (`COMMAND INFO`).
+/// Facts about a command that do not depend on its arguments; the names are Redis' (`COMMAND
+/// INFO`).
 ///
-/// Three kinds share the bits: flags, ACL categories that do not follow from a flag, and facts of our own that no client
-/// is shown.
+/// Three kinds share the bits: flags, ACL categories that do not follow from a flag, and facts of
+/// our own that no client is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(pub u32);
 
@@ -127,8 +130,8 @@ impl Flags {
 /// One row of the command table.
 #[derive(Clone, Copy, Debug)]
 pub struct Spec {
-    /// Identifies the command in the log, for ever: a number is never used again. Zero for what never reaches the log:
-    /// session commands and the rows of subcommands.
+    /// Identifies the command in the log, for ever: a number is never used again. Zero for what
+    /// never reaches the log: session commands and the rows of subcommands.
     pub id: u16,
     /// The name, lower case. A subcommand's is that of `COMMAND INFO`: `object|encoding`.
     pub name: &'static str,
@@ -283,8 +286,9 @@ impl Spec {
         matches!(self.handler, Handler::Session)
     }
 
-    /// Returns whether it may take so long (`KEYS`, `LCS`, a listing) that it runs on a view, away from the loop. A
-    /// frontend submits such a command as a batch of its own: behind a write it would run where the entry is applied.
+    /// Returns whether it may take so long (`KEYS`, `LCS`, a listing) that it runs on a view, away
+    /// from the loop. A frontend submits such a command as a batch of its own: behind a write it
+    /// would run where the entry is applied.
     #[must_use]
     pub fn is_heavy(&self) -> bool {
         self.flags.contains(Flags::HEAVY)
@@ -302,7 +306,8 @@ impl Spec {
         self.name.rsplit('|').next().unwrap_or(self.name)
     }
 
-    /// Returns which of the arguments, the name not among them, are keys. For a container that depends on the first.
+    /// Returns which of the arguments, the name not among them, are keys. For a container that
+    /// depends on the first.
     pub fn keys(&self, args: &[&[u8]]) -> impl Iterator<Item = usize> + use<> {
         let subcommand = args.first().and_then(|name| self.subcommand(name));
         let row = subcommand.unwrap_or(self);
@@ -327,7 +332,8 @@ impl Spec {
 
 /// The arguments of one command, the name not among them.
 ///
-/// Handlers reach them by position; one that is not there reads as empty, so that no number of arguments can hurt.
+/// Handlers reach them by position; one that is not there reads as empty, so that no number of
+/// arguments can hurt.
 #[derive(Debug, Default)]
 pub struct Args<'a>(Vec<&'a [u8]>);
 

@@ -1,8 +1,9 @@
 //! The keys and their deadlines, kept in step.
 //!
-//! This is where the time in the log decides. A key is dead from the moment an entry moves that time to its deadline: no
-//! command sees it any more. Giving its memory back is another matter, and takes at most [`REMOVED_MAX`] keys at each
-//! entry, in the order of their deadlines: the death of a million keys at once stalls nobody.
+//! This is where the time in the log decides. A key is dead from the moment an entry moves that
+//! time to its deadline: no command sees it any more. Giving its memory back is another matter, and
+//! takes at most [`REMOVED_MAX`] keys at each entry, in the order of their deadlines: the death of
+//! a million keys at once stalls nobody.
 
 use std::collections::BTreeSet;
 

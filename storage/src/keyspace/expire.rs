@@ -1,7 +1,7 @@
 //! Deadlines: EXPIRE and its relatives, TTL and its.
 //!
-//! A relative time to live counts from the time of the entry, so the deadline is the same on every server. A deadline that
-//! is reached already removes the key on the spot.
+//! A relative time to live counts from the time of the entry, so the deadline is the same on every
+//! server. A deadline that is reached already removes the key on the spot.
 
 use super::command::{Args, Flags as F, Spec};
 use super::number::{self, integer};
@@ -13,45 +13,41 @@ pub(super) const ROWS: &[Spec] =
         Spec::write(96, "expire", -3, expire)
             .with(&[F::FAST, F::CAT_KEYSPACE])
             .keys_at(1, 1, 1)
-            .doc("generic", "1.0.0", "Set a key's time to live in seconds"),
+            .doc("generic", "1.0.0", "Lets a key live for some seconds"),
         Spec::write(97, "pexpire", -3, pexpire)
             .with(&[F::FAST, F::CAT_KEYSPACE])
             .keys_at(1, 1, 1)
-            .doc("generic", "2.6.0", "Set a key's time to live in milliseconds"),
+            .doc("generic", "2.6.0", "Lets a key live for some milliseconds"),
         Spec::write(98, "expireat", -3, expireat)
             .with(&[F::FAST, F::CAT_KEYSPACE])
             .keys_at(1, 1, 1)
-            .doc("generic", "1.2.0", "Set the expiration for a key as a UNIX timestamp"),
+            .doc("generic", "1.2.0", "Lets a key live until a second since 1970"),
         Spec::write(99, "pexpireat", -3, pexpireat)
             .with(&[F::FAST, F::CAT_KEYSPACE])
             .keys_at(1, 1, 1)
-            .doc(
-                "generic",
-                "2.6.0",
-                "Set the expiration for a key as a UNIX timestamp specified in milliseconds",
-            ),
+            .doc("generic", "2.6.0", "Lets a key live until a millisecond since 1970"),
         Spec::read(100, "ttl", 2, ttl)
             .with(&[F::FAST, F::CAT_KEYSPACE])
             .keys_at(1, 1, 1)
-            .doc("generic", "1.0.0", "Get the time to live for a key in seconds")
+            .doc("generic", "1.0.0", "Returns how many seconds a key has to live")
             .tips(&["nondeterministic_output"]),
         Spec::read(101, "pttl", 2, pttl)
             .with(&[F::FAST, F::CAT_KEYSPACE])
             .keys_at(1, 1, 1)
-            .doc("generic", "2.6.0", "Get the time to live for a key in milliseconds")
+            .doc("generic", "2.6.0", "Returns how many milliseconds a key has to live")
             .tips(&["nondeterministic_output"]),
         Spec::read(102, "expiretime", 2, expiretime)
             .with(&[F::FAST, F::CAT_KEYSPACE])
             .keys_at(1, 1, 1)
-            .doc("generic", "7.0.0", "Get the expiration Unix timestamp for a key"),
+            .doc("generic", "7.0.0", "Returns in which second a key dies"),
         Spec::read(103, "pexpiretime", 2, pexpiretime)
             .with(&[F::FAST, F::CAT_KEYSPACE])
             .keys_at(1, 1, 1)
-            .doc("generic", "7.0.0", "Get the expiration Unix timestamp for a key in milliseconds"),
+            .doc("generic", "7.0.0", "Returns in which millisecond a key dies"),
         Spec::write(104, "persist", 2, persist)
             .with(&[F::FAST, F::CAT_KEYSPACE])
             .keys_at(1, 1, 1)
-            .doc("generic", "2.2.0", "Remove the expiration from a key"),
+            .doc("generic", "2.2.0", "Lets a key live for ever"),
     ];
 
 /// In what a command counts time.
@@ -74,7 +70,8 @@ pub(super) struct Ttl<'a> {
     pub(super) amount: &'a [u8],
 }
 
-/// Returns the deadline that SET and its relatives ask for: it must lie ahead of 1970, as Redis has it.
+/// Returns the deadline that SET and its relatives ask for: it must lie ahead of 1970, as Redis has
+/// it.
 pub(super) fn deadline(ttl: Ttl<'_>, now: u64, command: &str) -> Result<u64, Reply> {
     let amount = integer(ttl.amount)?;
     let deadline = if amount > 0 { instant(amount, ttl.unit, ttl.is_absolute, now) } else { None };
@@ -215,8 +212,8 @@ fn rounded_seconds(milliseconds: u64) -> u64 {
 }
 
 impl Reader<'_> {
-    /// Returns how many milliseconds are left until a deadline. None are, if the clock is past it and only the log has still
-    /// to say so.
+    /// Returns how many milliseconds are left until a deadline. None are, if the clock is past it
+    /// and only the log has still to say so.
     pub(super) fn left(&self, deadline: u64) -> u64 {
         deadline.saturating_sub(self.clock)
     }

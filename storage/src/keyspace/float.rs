@@ -1,9 +1,10 @@
 //! Floating-point numbers as INCRBYFLOAT knows them: the 80-bit extended numbers of x86.
 //!
-//! Redis adds C's `long double`s and prints seventeen digits behind the point. What a client sees depends on all 64 bits of
-//! their significand (1000.1 + 0.2 ends in noise that 53 bits would make another noise), and replicas must agree whatever
-//! processor they run on. So the three operations that it takes are done here in integers: text to number, sum, number to
-//! text; each correctly rounded, half to even.
+//! Redis adds C's `long double`s and prints seventeen digits behind the point. What a client sees
+//! depends on all 64 bits of their significand (1000.1 + 0.2 ends in noise that 53 bits would make
+//! another noise), and replicas must agree whatever processor they run on. So the three operations
+//! that it takes are done here in integers: text to number, sum, number to text; each correctly
+//! rounded, half to even.
 
 use std::cmp::Ordering;
 
@@ -38,8 +39,8 @@ impl Extended {
     /// Nothing.
     pub(super) const ZERO: Self = Self::Finite { is_negative: false, significand: 0, exponent: 0 };
 
-    /// Reads a number in any form that C's `strtold` reads to the end: decimal, hexadecimal, infinite. What is too large, or
-    /// too small to be told from zero, is none.
+    /// Reads a number in any form that C's `strtold` reads to the end: decimal, hexadecimal,
+    /// infinite. What is too large, or too small to be told from zero, is none.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         if text.len() > TEXT_BYTES_MAX {
             return None;
@@ -73,7 +74,8 @@ impl Extended {
         if a_exponent < b_exponent {
             return other.add(self);
         }
-        // One bit is left above for the carry, 63 below; what is shifted out of those leaves its trace in the last one.
+        // One bit is left above for the carry, 63 below; what is shifted out of those leaves its
+        // trace in the last one.
         const GUARD: i32 = 63;
         let large = u128::from(a) << GUARD;
         let small = shift_right(u128::from(b) << GUARD, a_exponent - b_exponent);
@@ -89,7 +91,8 @@ impl Extended {
     }
 }
 
-/// Shifts right; any bit that is lost sets the last one, so that rounding later still goes the right way.
+/// Shifts right; any bit that is lost sets the last one, so that rounding later still goes the
+/// right way.
 fn shift_right(value: u128, bits: i32) -> u128 {
     match u32::try_from(bits) {
         Ok(bits @ 0..128) => {
@@ -187,7 +190,8 @@ fn parse_decimal(is_negative: bool, text: &[u8]) -> Option<Extended> {
         let (top, exponent) = number.times_ten(usize::try_from(power).ok()?)?.top();
         return nonzero(round(is_negative, top, exponent)?);
     }
-    // The quotient gets two bits more than it keeps; the remainder, if any, leaves its trace in the last one.
+    // The quotient gets two bits more than it keeps; the remainder, if any, leaves its trace in the
+    // last one.
     let divisor = ten(-power)?;
     let shift = divisor.bits() as i64 - number.bits() as i64 + i64::from(PRECISION) + 2;
     let left = usize::try_from(shift.max(0)).ok()?;
@@ -223,7 +227,8 @@ impl std::fmt::Display for Extended {
             return write!(f, "{sign}{}", Big::from(significand).shifted(shift));
         }
         let (mut whole, mut fraction) = (0, 0);
-        // With 128 bits or more behind the point, 64 of them set at most, nothing is left of the first seventeen digits.
+        // With 128 bits or more behind the point, 64 of them set at most, nothing is left of the
+        // first seventeen digits.
         if let shift @ ..128 = exponent.unsigned_abs() {
             whole = u128::from(significand) >> shift;
             let rest = u128::from(significand) - (whole << shift);

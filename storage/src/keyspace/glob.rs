@@ -1,15 +1,19 @@
-//! Patterns of KEYS and SCAN, as Redis has them: `*`, `?`, `[a-z]`, `[^a]`, `\` before a byte that means itself.
+//! Patterns of KEYS and SCAN, as Redis has them: `*`, `?`, `[a-z]`, `[^a]`, `\` before a byte that
+//! means itself.
 //!
-//! A mismatch goes back to the last star alone, so the work is at most the product of both lengths, and without recursion.
-//! That product can still be large: steps are counted, and a match that takes too many is none.
+//! A mismatch goes back to the last star alone, so the work is at most the product of both lengths,
+//! and without recursion. That product can still be large: steps are counted, and a match that
+//! takes too many is none.
 
 /// How many steps one match may take. Patterns made by people take a few for each byte.
 pub(super) const STEPS_MAX: u64 = 1 << 18;
 
-/// Returns whether the pattern matches the whole text; subtracts the work from `steps`, and gives up when none are left.
+/// Returns whether the pattern matches the whole text; subtracts the work from `steps`, and gives
+/// up when none are left.
 pub(super) fn matches(pattern: &[u8], text: &[u8], steps: &mut u64) -> bool {
     let (mut p, mut t) = (0, 0);
-    // Where to go on after a mismatch: behind the last star, which then takes one byte more of the text.
+    // Where to go on after a mismatch: behind the last star, which then takes one byte more of the
+    // text.
     let mut retry: Option<(usize, usize)> = None;
     while t < text.len() {
         if pattern.get(p) == Some(&b'*') {
@@ -55,7 +59,8 @@ fn one(pattern: &[u8], byte: u8) -> (usize, bool) {
     }
 }
 
-/// Matches a byte with a class, its opening bracket not included. Without a closing one it goes to the end.
+/// Matches a byte with a class, its opening bracket not included. Without a closing one it goes to
+/// the end.
 fn class_of(class: &[u8], byte: u8) -> (usize, bool) {
     let is_negated = class.first() == Some(&b'^');
     let mut at = usize::from(is_negated);

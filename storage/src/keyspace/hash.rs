@@ -1,10 +1,12 @@
 //! Where a key stands: a fixed hash of its bytes.
 //!
-//! The keyspace is ordered by this hash, SCAN's cursors are positions in that order, and snapshots are written in it: it is
-//! the same on every server and in every version, for ever. It is SipHash-1-3 with a key of zeros, cut to 60 bits: fast on
-//! short keys, and nobody knows how to write down many keys that collide, which a multiplicative hash would allow.
+//! The keyspace is ordered by this hash, SCAN's cursors are positions in that order, and snapshots
+//! are written in it: it is the same on every server and in every version, for ever. It is
+//! SipHash-1-3 with a key of zeros, cut to 60 bits: fast on short keys, and nobody knows how to
+//! write down many keys that collide, which a multiplicative hash would allow.
 
-/// How many bits a position has. Below 63, so that a cursor fits whatever integer a client keeps it in.
+/// How many bits a position has. Below 63, so that a cursor fits whatever integer a client keeps it
+/// in.
 pub(super) const BITS: u32 = 60;
 
 /// Returns the position of a key, less than 2^60.

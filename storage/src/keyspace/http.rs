@@ -1,10 +1,12 @@
-//! The commands behind HTTP: one round trip through the log for each request, and no name that a Redis client could call.
+//! The commands behind HTTP: one round trip through the log for each request, and no name that a
+//! Redis client could call.
 //!
-//! The frontend does not know how arguments are laid out or replies are put together: it calls [`put`], [`get`],
-//! [`delete`], [`list`], and reads replies with [`written`], [`found`], [`deleted`], [`listed`].
+//! The frontend does not know how arguments are laid out or replies are put together: it calls
+//! [`put`], [`get`], [`delete`], [`list`], and reads replies with [`written`], [`found`],
+//! [`deleted`], [`listed`].
 //!
-//! A key's version is the index of the entry that last wrote its value. A new life of a key has a higher version than any
-//! earlier one, so comparing versions is enough to compare and set.
+//! A key's version is the index of the entry that last wrote its value. A new life of a key has a
+//! higher version than any earlier one, so comparing versions is enough to compare and set.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -118,8 +120,8 @@ pub fn delete(key: &[u8], condition: Condition) -> Batch {
     batch("http.delete", &[key, &condition.to_arg()])
 }
 
-/// Builds the batch that lists keys with a prefix, in the order of their bytes, from behind `after` on: at most `limit`, and
-/// never more than [`PAGE_ITEMS_MAX`].
+/// Builds the batch that lists keys with a prefix, in the order of their bytes, from behind `after`
+/// on: at most `limit`, and never more than [`PAGE_ITEMS_MAX`].
 #[must_use]
 pub fn list(prefix: &[u8], after: &[u8], limit: usize) -> Batch {
     batch("http.list", &[prefix, after, limit.to_string().as_bytes()])
@@ -153,7 +155,8 @@ pub fn deleted(reply: &Reply) -> Option<Outcome> {
     }
 }
 
-/// Reads the reply to [`get`]: the outer `None` if it is the reply to something else, the inner if there is no such key.
+/// Reads the reply to [`get`]: the outer `None` if it is the reply to something else, the inner if
+/// there is no such key.
 #[must_use]
 pub fn found(reply: &Reply) -> Option<Option<Found>> {
     match reply {
@@ -237,7 +240,8 @@ fn delete_command(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Rep
     ]))
 }
 
-/// Answers the error if a condition does not hold, with the version there is; zero, which no entry has, for no key.
+/// Answers the error if a condition does not hold, with the version there is; zero, which no entry
+/// has, for no key.
 fn check(writer: &Writer<'_>, key: &[u8], condition: &[u8]) -> Result<(), Reply> {
     let condition =
         Condition::from_arg(condition).ok_or(Reply::error("ERR malformed condition"))?;
@@ -289,7 +293,8 @@ impl Ord for ByKey<'_> {
     }
 }
 
-/// Walks over all keys with a heap of the least that a page can hold, as they do not lie in the order of their bytes.
+/// Walks over all keys with a heap of the least that a page can hold, as they do not lie in the
+/// order of their bytes.
 fn list_command(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let (prefix, after) = (args.at(0), args.at(1));
     let limit = parse_u64(args.at(2)).ok_or(Reply::error("ERR malformed limit"))?;

@@ -1,18 +1,23 @@
 //! The keyspace: keys and their values, a pure function of the log.
 //!
-//! Every server applies the same entries in the same order, and so must come to the same keys, byte for byte. That is why
-//! nothing here asks a clock, draws a random number, or walks a hash map: time and chance come with the entry
-//! ([`Stamp`](command::Stamp)), and order is the order of fixed hashes (`hash`). It is also why nothing here may fail: a
-//! command answers an error, or it is done.
+//! Every server applies the same entries in the same order, and so must come to the same keys, byte
+//! for byte. That is why nothing here asks a clock, draws a random number, or walks a hash map:
+//! time and chance come with the entry ([`Stamp`](command::Stamp)), and order is the order of fixed
+//! hashes (`hash`). It is also why nothing here may fail: a command answers an error, or it is
+//! done.
 //!
-//! - [`command`], `table`: what a command is, and which there are · `batch`: its bytes in the log · [`reply`]: answers
-//! - `store`: the trie that freezes · `database`: keys and deadlines in step · `value`: what a key holds
-//! - `strings`, `generic`, `scan`, `expire`, `server`, [`http`], [`slots`]: rows and handlers · `session`: rows alone
+//! - [`command`], `table`: what a command is, and which there are · `batch`: its bytes in the log ·
+//!   [`reply`]: answers
+//! - `store`: the trie that freezes · `database`: keys and deadlines in step · `value`: what a key
+//!   holds
+//! - `strings`, `generic`, `scan`, `expire`, `server`, [`http`], [`slots`]: rows and handlers ·
+//!   `session`: rows alone
 //! - `snapshot`: all of it as bytes, and its digest
 //!
-//! The time in the log never runs backwards: entry by entry, `now = max(now, entry's time)`. A key is dead from
-//! `now ≥ deadline` on, for all commands at once. Only DBSIZE, [`View::len`] and [`View::expiring`] count physically, as
-//! Redis does: they may for a few entries include dead keys when thousands died together.
+//! The time in the log never runs backwards: entry by entry, `now = max(now, entry's time)`. A key
+//! is dead from `now ≥ deadline` on, for all commands at once. Only DBSIZE, [`View::len`] and
+//! [`View::expiring`] count physically, as Redis does: they may for a few entries include dead keys
+//! when thousands died together.
 
 mod batch;
 pub mod command;
@@ -58,12 +63,14 @@ pub struct Keyspace {
 }
 
 impl Keyspace {
-    /// Applies the payload of the committed entry at `index`, and returns the replies of its commands.
+    /// Applies the payload of the committed entry at `index`, and returns the replies of its
+    /// commands.
     ///
     /// # Panics
     ///
-    /// If the payload cannot be understood, or the entry was applied before. Only a leader writes entries, so this is a bug
-    /// of its program: every server stops here rather than go on with another keyspace.
+    /// If the payload cannot be understood, or the entry was applied before. Only a leader writes
+    /// entries, so this is a bug of its program: every server stops here rather than go on with
+    /// another keyspace.
     pub fn apply(&mut self, index: Index, payload: &Bytes) -> Vec<Reply> {
         assert!(index > self.applied, "entry {index} applied after entry {}", self.applied);
         let not_ours = |error| panic!("entry {index} cannot be applied: {error}");
@@ -98,7 +105,8 @@ impl Keyspace {
         }
     }
 
-    /// Carries out reads. `clock_ms` only says how long a key still has to live (TTL); whether it is dead, the log says.
+    /// Carries out reads. `clock_ms` only says how long a key still has to live (TTL); whether it
+    /// is dead, the log says.
     #[must_use]
     pub fn read(&self, reads: &Reads, clock_ms: u64) -> Vec<Reply> {
         read_all(self.database.store(), self.now, reads, clock_ms)
@@ -116,15 +124,15 @@ impl Keyspace {
         self.applied
     }
 
-    /// Returns when the next key dies, if any has a deadline. In the past, while dead keys wait to be removed: another time
-    /// entry removes more of them.
+    /// Returns when the next key dies, if any has a deadline. In the past, while dead keys wait to
+    /// be removed: another time entry removes more of them.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
         self.database.next_deadline()
     }
 
-    /// Returns what FLUSHALL unlinked and is costly to drop, to be dropped on another thread. There is one for each FLUSHALL:
-    /// to be called until it returns `None`.
+    /// Returns what FLUSHALL unlinked and is costly to drop, to be dropped on another thread. There
+    /// is one for each FLUSHALL: to be called until it returns `None`.
     pub fn take_garbage(&mut self) -> Option<View> {
         let garbage = self.database.take_garbage()?;
         Some(View {
@@ -136,11 +144,13 @@ impl Keyspace {
         })
     }
 
-    /// Rebuilds a keyspace from what [`View::write_to`] wrote. Needs no trust in the bytes: bad ones are an error.
+    /// Rebuilds a keyspace from what [`View::write_to`] wrote. Needs no trust in the bytes: bad
+    /// ones are an error.
     ///
     /// # Errors
     ///
-    /// If the input ends early, is of another version, or is not in the one form that [`View::write_to`] gives.
+    /// If the input ends early, is of another version, or is not in the one form that
+    /// [`View::write_to`] gives.
     pub fn read_from(input: &mut impl io::Read) -> io::Result<Self> {
         snapshot::read_from(input)
     }
@@ -316,7 +326,8 @@ fn write(writer: &mut Writer<'_>, spec: &Spec, args: &Args<'_>) -> Reply {
     }
 }
 
-/// Runs a handler with arguments that fit the arity. Handlers answer `Err` to leave early; a client sees no difference.
+/// Runs a handler with arguments that fit the arity. Handlers answer `Err` to leave early; a client
+/// sees no difference.
 fn checked(
     spec: &Spec,
     args: &Args<'_>,

@@ -1,7 +1,8 @@
 //! KEYS, SCAN, RANDOMKEY: walks over the keys in the order of their positions.
 //!
-//! A cursor is the position to go on from. Nothing that is inserted or deleted in between moves any other key, so a walk
-//! meets every key that was there all the time exactly once, and comes to an end: cursors only grow.
+//! A cursor is the position to go on from. Nothing that is inserted or deleted in between moves any
+//! other key, so a walk meets every key that was there all the time exactly once, and comes to an
+//! end: cursors only grow.
 
 use super::command::Args;
 use super::glob;
@@ -13,11 +14,13 @@ use super::{Reader, Reply};
 
 /// How many keys SCAN looks at unless told otherwise.
 const COUNT: usize = 10;
-/// The most keys that one SCAN looks at, whatever it is told: it runs on the loop that carries out everything.
+/// The most keys that one SCAN looks at, whatever it is told: it runs on the loop that carries out
+/// everything.
 const COUNT_MAX: usize = 1024;
 /// How many dead keys RANDOMKEY passes over before it gives up.
 const RANDOM_TRIES_MAX: usize = 8 * 1024;
-/// How many steps KEYS may take in all: some ten seconds of one thread. Patterns that people write take a few for each key.
+/// How many steps KEYS may take in all: some ten seconds of one thread. Patterns that people write
+/// take a few for each key.
 const KEYS_STEPS_MAX: u64 = 1 << 32;
 /// A SCAN whose pattern made so many steps ends early.
 const SCAN_STEPS_MAX: u64 = glob::STEPS_MAX;
@@ -39,7 +42,8 @@ pub(super) fn keys(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply>
 /// Starts at a position by chance, and takes the next key that lives.
 pub(super) fn randomkey(reader: &Reader<'_>, _: &Args<'_>) -> Result<Reply, Reply> {
     let start = hash::position(&reader.seed.to_le_bytes());
-    // When very many died together it may meet none: then it finds nothing, rather than to search for long.
+    // When very many died together it may meet none: then it finds nothing, rather than to search
+    // for long.
     let round = reader.store.iter_from(start).chain(reader.store.iter());
     let found = round.take(RANDOM_TRIES_MAX).find(|item| item.is_live(reader.now));
     Ok(found.map_or(Reply::Null, |item| Reply::Bulk(item.key.clone())))

@@ -9,15 +9,15 @@ use super::{Reader, Reply, Writer};
 pub(super) const ROWS: &[Spec] = &[
     Spec::read(112, "dbsize", 1, dbsize)
         .with(&[F::FAST, F::CAT_KEYSPACE])
-        .doc("server", "1.0.0", "Return the number of keys in the selected database")
+        .doc("server", "1.0.0", "Counts all keys")
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
     Spec::write(113, "flushall", -1, flushall)
         .with(&[F::CAT_KEYSPACE, F::CAT_DANGEROUS])
-        .doc("server", "1.0.0", "Remove all keys from all databases")
+        .doc("server", "1.0.0", "Deletes all keys")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     Spec::write(114, "flushdb", -1, flushall)
         .with(&[F::CAT_KEYSPACE, F::CAT_DANGEROUS])
-        .doc("server", "1.0.0", "Remove all keys from the current database")
+        .doc("server", "1.0.0", "Deletes all keys of the database")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
 ];
 
@@ -26,7 +26,8 @@ fn dbsize(reader: &Reader<'_>, _: &Args<'_>) -> Result<Reply, Reply> {
     Ok(number::reply(reader.store.len()))
 }
 
-/// ASYNC and SYNC make no difference: the keys are gone at once, their memory is given back by another thread.
+/// ASYNC and SYNC make no difference: the keys are gone at once, their memory is given back by
+/// another thread.
 fn flushall(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let is_mode =
         |mode: &&[u8]| mode.eq_ignore_ascii_case(b"async") || mode.eq_ignore_ascii_case(b"sync");

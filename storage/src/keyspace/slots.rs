@@ -1,7 +1,8 @@
 //! The commands behind CLUSTER COUNTKEYSINSLOT and GETKEYSINSLOT.
 //!
-//! There is one shard, and the keyspace is not ordered by slots: both walk over all keys, on a view. They have no names that
-//! a client could call; the RESP frontend builds them with [`count`] and [`keys`].
+//! There is one shard, and the keyspace is not ordered by slots: both walk over all keys, on a
+//! view. They have no names that a client could call; the RESP frontend builds them with [`count`]
+//! and [`keys`].
 
 use super::command::{Args, Batch, Flags as F, Spec, internal};
 use super::number::{self, parse_u64};
@@ -52,7 +53,8 @@ fn in_slot<'a>(reader: Reader<'a>, slot: &[u8]) -> impl Iterator<Item = &'a Item
     reader.store.iter().filter(is_wanted)
 }
 
-/// Returns the slot of a key: only what stands between the first `{` and the next `}` counts, if that is anything.
+/// Returns the slot of a key: only what stands between the first `{` and the next `}` counts, if
+/// that is anything.
 #[must_use]
 pub fn slot_of(key: &[u8]) -> u16 {
     let tag = key.iter().position(|byte| *byte == b'{').and_then(|open| {

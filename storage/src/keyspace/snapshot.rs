@@ -1,15 +1,15 @@
 //! The whole keyspace as bytes, and its digest.
 //!
 //! ```text
-//! snapshot = version u8 | log time u64 | applied u64 | item* | 0 u8 | count u64           integers little-endian
-//! item     = type u8 | deadline? u8 | version u64 | [deadline u64] | length u32 | key | value (by type)
-//! string   = length u32 | bytes
+//! snapshot = version u8 | log time u64 | applied u64 | item* | 0 u8 | count u64
+//! item     = type u8 | deadline? u8 | version u64 | [deadline u64] | length u32 | key | value
+//! string   = length u32 | bytes                  a value by its type; integers little-endian
 //! ```
 //!
-//! Items come in the order of their positions, so equal keyspaces give equal bytes. Dead keys that still wait to be removed
-//! are written too: a server that was restored then removes the same keys at the same entries as one that was not.
-//! Checksums are the business of the file around it; here bad bytes are found by form, and never cost more memory than they
-//! have.
+//! Items come in the order of their positions, so equal keyspaces give equal bytes. Dead keys that
+//! still wait to be removed are written too: a server that was restored then removes the same keys
+//! at the same entries as one that was not. Checksums are the business of the file around it; here
+//! bad bytes are found by form, and never cost more memory than they have.
 
 use std::io::{self, BufWriter, Read, Write};
 
@@ -84,7 +84,8 @@ pub(super) fn read_from(input: &mut impl Read) -> io::Result<Keyspace> {
     Ok(keyspace)
 }
 
-/// Returns the sum of a hash of each living item: what a client could see, and nothing of how it lies in memory.
+/// Returns the sum of a hash of each living item: what a client could see, and nothing of how it
+/// lies in memory.
 pub(super) fn digest(store: &Store, now: u64) -> u128 {
     let mut sum = 0u128;
     let mut bytes = Vec::new();

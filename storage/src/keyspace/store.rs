@@ -1,16 +1,17 @@
 //! The keys in the order of their positions: a trie that a clone of a pointer freezes.
 //!
 //! ```text
-//! root ─┬─ 0 ─ leaf   positions 0…        a level for each four bits of the position, at most fifteen
+//! root ─┬─ 0 ─ leaf   positions 0…    a level for each four bits of the position
 //!       ├─ 1 ─ inner ─┬─ 10 ─ leaf
 //!       ┆             ┆                   a leaf: items ordered by (position, key)
 //!       └─ f ─ leaf
 //! ```
 //!
-//! A view shares all nodes with the store. A write makes the nodes on its path its own first, by copying those that a view
-//! still holds: sixteen pointers for each level and the items of one leaf, of which only reference counts are touched. With
-//! no view around, it writes in place. A leaf that grows too large becomes an inner node, one that empties is given back,
-//! so there is never a moment when the whole has to be rebuilt.
+//! A view shares all nodes with the store. A write makes the nodes on its path its own first, by
+//! copying those that a view still holds: sixteen pointers for each level and the items of one
+//! leaf, of which only reference counts are touched. With no view around, it writes in place. A
+//! leaf that grows too large becomes an inner node, one that empties is given back, so there is
+//! never a moment when the whole has to be rebuilt.
 //!
 //! The form of the trie shows nowhere: what is read depends on the items and their order alone.
 
@@ -149,8 +150,8 @@ impl Store {
 }
 
 impl Node {
-    /// Makes the node ready to take a key: an empty one becomes a leaf, a full leaf an inner node. Returns whether the way
-    /// goes on to a child.
+    /// Makes the node ready to take a key: an empty one becomes a leaf, a full leaf an inner node.
+    /// Returns whether the way goes on to a child.
     fn is_inner_for(&mut self, position: u64, key: &[u8], level: u32) -> bool {
         match self {
             Self::Inner(_) => return true,
@@ -248,8 +249,8 @@ fn child(position: u64, level: u32) -> usize {
 
 /// Returns where in a leaf a key is, or would be.
 ///
-/// Positions are spread evenly, so where it should be is known within a step or two: a look at two neighbours in place of a
-/// search by halves, which would touch five items all over the leaf.
+/// Positions are spread evenly, so where it should be is known within a step or two: a look at two
+/// neighbours in place of a search by halves, which would touch five items all over the leaf.
 fn find(items: &[Item], position: u64, key: &[u8], level: u32) -> Result<usize, usize> {
     let order = |item: &Item| (item.position, &item.key[..]).cmp(&(position, key));
     if items.len() > LEAF_ITEMS_MAX {
@@ -306,7 +307,8 @@ impl fmt::Debug for Store {
 mod tests {
     use super::*;
 
-    /// Nobody knows keys of one position, but if there were any: they share a leaf that grows, at the bottom of the trie.
+    /// Nobody knows keys of one position, but if there were any: they share a leaf that grows, at
+    /// the bottom of the trie.
     #[test]
     fn keys_of_one_position_are_kept_apart() {
         let mut store = Store::default();

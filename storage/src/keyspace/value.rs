@@ -14,7 +14,8 @@ const TAG_STRING: u8 = 1;
 /// A value, of one of the data types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
-    /// Bytes, or a number as text. Always a copy of its own: a slice would keep a whole request in memory.
+    /// Bytes, or a number as text. Always a copy of its own: a slice would keep a whole request in
+    /// memory.
     Str(Bytes),
 }
 

@@ -148,7 +148,8 @@ impl Random {
     }
 }
 
-/// The seed of a test: from the environment, or a fixed one. Printed, so that a failure can be repeated.
+/// The seed of a test: from the environment, or a fixed one. Printed, so that a failure can be
+/// repeated.
 pub fn seed() -> u64 {
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     println!("SEED={seed}");

@@ -1,12 +1,13 @@
 //! The same commands to a real redis-server and to the keyspace.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::command::lookup;
+use tempfile::TempDir;
 
 use super::{Db, show, split};
 
@@ -16,9 +17,9 @@ fn is_known_difference(args: &[Vec<u8>], ours: &str, theirs: &str) -> bool {
     let is_object = |subcommand: &[u8]| {
         name == b"object" && args.get(1).is_some_and(|arg| arg.eq_ignore_ascii_case(subcommand))
     };
-    // Redis remembers how a value came about: what APPEND, SETRANGE or INCRBYFLOAT made is raw or embstr, even if it reads
-    // as a number or is short. Here the encoding follows from the value, and the count of owners from the encoding. Nobody
-    // keeps the time of the last access.
+    // Redis remembers how a value came about: what APPEND, SETRANGE or INCRBYFLOAT made is raw or
+    // embstr, even if it reads as a number or is short. Here the encoding follows from the value,
+    // and the count of owners from the encoding. Nobody keeps the time of the last access.
     if is_object(b"encoding") || is_object(b"refcount") || is_object(b"idletime") {
         return ours != "null" && theirs != "null" && !ours.starts_with("ERR");
     }
@@ -31,10 +32,12 @@ fn is_known_difference(args: &[Vec<u8>], ours: &str, theirs: &str) -> bool {
     (name == b"randomkey" || name == b"scan") && is_reply(ours) && is_reply(theirs)
 }
 
-/// A redis-server of its own, on a port of its own, that ends with the test.
+/// A redis-server of its own, on a socket of its own, so that it meets no other; it ends with the
+/// test.
 pub struct Redis {
     _process: Process,
-    stream: BufReader<TcpStream>,
+    _directory: TempDir,
+    stream: BufReader<UnixStream>,
 }
 
 impl Redis {
@@ -43,16 +46,19 @@ impl Redis {
         if !String::from_utf8_lossy(&version.stdout).contains("v=7.0.") {
             return None;
         }
-        let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port().to_string();
+        let directory = tempfile::tempdir().expect("a directory for the socket");
+        let socket = directory.path().join("redis.sock");
         let process = Command::new("redis-server")
-            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+            .arg(&socket)
             .stdout(Stdio::null())
             .spawn();
         let process = Process(process.expect("redis-server starts"));
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
-            if let Ok(stream) = TcpStream::connect(format!("127.0.0.1:{port}")) {
-                return Some(Self { _process: process, stream: BufReader::new(stream) });
+            if let Ok(stream) = UnixStream::connect(&socket) {
+                let stream = BufReader::new(stream);
+                return Some(Self { _process: process, _directory: directory, stream });
             }
             assert!(Instant::now() < deadline, "redis-server does not listen");
             std::thread::yield_now();
@@ -124,8 +130,8 @@ impl Pair {
 
     /// Gives both the same command and compares.
     pub fn check(&mut self, args: &[Vec<u8>]) {
-        // Time is that of the real clock on both sides. Where a deadline is compared with an earlier one, a millisecond must
-        // have passed for both of them or for none.
+        // Time is that of the real clock on both sides. Where a deadline is compared with an
+        // earlier one, a millisecond must have passed for both of them or for none.
         while args.len() > 3 && args[0].starts_with(b"EXPIRE") | args[0].starts_with(b"PEXPIRE") {
             if clock_ms() > self.answered_ms {
                 break;

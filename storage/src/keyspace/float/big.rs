@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+const BILLION: u64 = 1_000_000_000;
+
 /// A natural number in 32-bit limbs, the lowest first, the highest not zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Big(Vec<u32>);
@@ -56,7 +58,8 @@ impl Big {
         Self(limbs).trimmed()
     }
 
-    /// Returns about the top 96 bits, and the power of two they count for; anything below sets the last bit.
+    /// Returns about the top 96 bits, and the power of two they count for; anything below sets the
+    /// last bit.
     pub(super) fn top(&self) -> (u128, i32) {
         let below = self.0.len().saturating_sub(3);
         let (low, high) = self.0.split_at(below);
@@ -95,12 +98,13 @@ impl Big {
         }
     }
 
-    fn divide(&mut self, divisor: u32) -> u32 {
+    /// Divides by 10^9, and returns the remainder. By a constant, as that is several times as fast.
+    fn divide_by_billion(&mut self) -> u32 {
         let mut rest = 0u64;
         for limb in self.0.iter_mut().rev() {
             rest = rest << 32 | u64::from(*limb);
-            *limb = (rest / u64::from(divisor)) as u32;
-            rest %= u64::from(divisor);
+            *limb = (rest / BILLION) as u32;
+            rest %= BILLION;
         }
         self.trim();
         rest as u32
@@ -150,7 +154,7 @@ impl fmt::Display for Big {
         let mut rest = self.clone();
         let mut chunks = Vec::new();
         while !rest.0.is_empty() {
-            chunks.push(rest.divide(1_000_000_000));
+            chunks.push(rest.divide_by_billion());
         }
         write!(f, "{}", chunks.pop().unwrap_or(0))?;
         for chunk in chunks.iter().rev() {

@@ -1,8 +1,8 @@
 //! LCS: the longest common subsequence of two values.
 //!
-//! The textbook table of lengths is only needed a row at a time; the way back through it needs one bit for each cell: whether
-//! the better neighbour was the one above. So memory is a bit where Redis takes four bytes, with the same limit on the
-//! table, and the same choices on the way back.
+//! The textbook table of lengths is only needed a row at a time; the way back through it needs one
+//! bit for each cell: whether the better neighbour was the one above. So memory is a bit where
+//! Redis takes four bytes, with the same limit on the table, and the same choices on the way back.
 
 use super::super::command::Args;
 use super::super::number::{self, integer};
@@ -77,7 +77,8 @@ pub(super) fn lcs(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> 
 
 /// What is kept of the table of lengths.
 struct Table {
-    /// For each pair of bytes that differ: whether leaving out the one of `a` keeps the longer subsequence.
+    /// For each pair of bytes that differ: whether leaving out the one of `a` keeps the longer
+    /// subsequence.
     up: Vec<u64>,
     width: usize,
     length: u32,

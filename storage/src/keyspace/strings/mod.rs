@@ -1,7 +1,7 @@
 //! Strings: bytes, and numbers as text.
 //!
-//! Here are the rows, and what reads and writes whole values; [`set`] has SET and its relatives, [`number`] counting,
-//! [`range`] parts of values, [`lcs`] the longest common subsequence.
+//! Here are the rows, and what reads and writes whole values; [`set`] has SET and its relatives,
+//! [`number`] counting, [`range`] parts of values, [`lcs`] the longest common subsequence.
 
 mod lcs;
 mod number;
@@ -24,111 +24,103 @@ pub(super) const ROWS: &[Spec] = &[
     Spec::write(1, "set", -3, set).with(&[F::DENYOOM, F::CAT_STRING]).keys_at(1, 1, 1).doc(
         "string",
         "1.0.0",
-        "Set the string value of a key",
+        "Writes a string, under conditions, for a time",
     ),
     Spec::read(2, "get", 2, get).with(&[F::FAST, F::CAT_STRING]).keys_at(1, 1, 1).doc(
         "string",
         "1.0.0",
-        "Get the value of a key",
+        "Reads a string",
     ),
     Spec::write(3, "getdel", 2, getdel).with(&[F::FAST, F::CAT_STRING]).keys_at(1, 1, 1).doc(
         "string",
         "6.2.0",
-        "Get the value of a key and delete the key",
+        "Reads a string and deletes its key",
     ),
     Spec::write(4, "getex", -2, getex).with(&[F::FAST, F::CAT_STRING]).keys_at(1, 1, 1).doc(
         "string",
         "6.2.0",
-        "Get the value of a key and optionally set its expiration",
+        "Reads a string and changes its deadline",
     ),
     Spec::write(5, "getset", 3, getset)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "1.0.0", "Set the string value of a key and return its old value"),
+        .doc("string", "1.0.0", "Writes a string and returns the old one"),
     Spec::write(6, "setnx", 3, setnx)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "1.0.0", "Set the value of a key, only if the key does not exist"),
+        .doc("string", "1.0.0", "Writes a string if there is no such key"),
     Spec::write(7, "setex", 4, setex).with(&[F::DENYOOM, F::CAT_STRING]).keys_at(1, 1, 1).doc(
         "string",
         "2.0.0",
-        "Set the value and expiration of a key",
+        "Writes a string for some seconds",
     ),
     Spec::write(8, "psetex", 4, psetex).with(&[F::DENYOOM, F::CAT_STRING]).keys_at(1, 1, 1).doc(
         "string",
         "2.6.0",
-        "Set the value and expiration in milliseconds of a key",
+        "Writes a string for some milliseconds",
     ),
     Spec::read(9, "mget", -2, mget)
         .with(&[F::FAST, F::CAT_STRING])
         .keys_at(1, -1, 1)
-        .doc("string", "1.0.0", "Get the values of all the given keys")
+        .doc("string", "1.0.0", "Reads the strings of several keys")
         .tips(&["request_policy:multi_shard"]),
     Spec::write(10, "mset", -3, mset)
         .with(&[F::DENYOOM, F::CAT_STRING])
         .keys_at(1, -1, 2)
-        .doc("string", "1.0.1", "Set multiple keys to multiple values")
+        .doc("string", "1.0.1", "Writes several strings at once")
         .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
     Spec::write(11, "msetnx", -3, msetnx)
         .with(&[F::DENYOOM, F::CAT_STRING])
         .keys_at(1, -1, 2)
-        .doc(
-            "string",
-            "1.0.1",
-            "Set multiple keys to multiple values, only if none of the keys exist",
-        )
+        .doc("string", "1.0.1", "Writes several strings if none of the keys exists")
         .tips(&["request_policy:multi_shard", "response_policy:agg_min"]),
     Spec::write(12, "append", 3, append)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "2.0.0", "Append a value to a key"),
+        .doc("string", "2.0.0", "Adds bytes to the end of a string"),
     Spec::read(13, "strlen", 2, strlen).with(&[F::FAST, F::CAT_STRING]).keys_at(1, 1, 1).doc(
         "string",
         "2.2.0",
-        "Get the length of the value stored in a key",
+        "Returns how long a string is",
     ),
     Spec::read(14, "getrange", 4, getrange).with(&[F::CAT_STRING]).keys_at(1, 1, 1).doc(
         "string",
         "2.4.0",
-        "Get a substring of the string stored at a key",
+        "Reads a part of a string",
     ),
     Spec::read(15, "substr", 4, getrange).with(&[F::CAT_STRING]).keys_at(1, 1, 1).doc(
         "string",
         "1.0.0",
-        "Get a substring of the string stored at a key",
+        "Reads a part of a string (old name of GETRANGE)",
     ),
     Spec::write(16, "setrange", 4, setrange)
         .with(&[F::DENYOOM, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc(
-            "string",
-            "2.2.0",
-            "Overwrite part of a string at key starting at the specified offset",
-        ),
+        .doc("string", "2.2.0", "Overwrites a part of a string"),
     Spec::write(17, "incr", 2, incr)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "1.0.0", "Increment the integer value of a key by one"),
+        .doc("string", "1.0.0", "Adds one to a number"),
     Spec::write(18, "decr", 2, decr)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "1.0.0", "Decrement the integer value of a key by one"),
+        .doc("string", "1.0.0", "Subtracts one from a number"),
     Spec::write(19, "incrby", 3, incrby)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "1.0.0", "Increment the integer value of a key by the given amount"),
+        .doc("string", "1.0.0", "Adds to a number"),
     Spec::write(20, "decrby", 3, decrby)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "1.0.0", "Decrement the integer value of a key by the given number"),
+        .doc("string", "1.0.0", "Subtracts from a number"),
     Spec::write(21, "incrbyfloat", 3, incrbyfloat)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "2.6.0", "Increment the float value of a key by the given amount"),
+        .doc("string", "2.6.0", "Adds to a number with a fraction"),
     Spec::read(22, "lcs", -3, lcs).with(&[F::CAT_STRING, F::HEAVY]).keys_at(1, 2, 1).doc(
         "string",
         "7.0.0",
-        "Find longest common substring",
+        "Finds what two strings have in common, in order",
     ),
 ];
 

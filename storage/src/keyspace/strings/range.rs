@@ -53,11 +53,13 @@ pub(super) fn setrange(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply
 pub(super) fn getrange(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let (start, end) = (integer(args.at(1))?, integer(args.at(2))?);
     let Some(value) = reader.string(args.at(0))? else { return Ok(Reply::bulk("")) };
-    // A slice keeps the value as long as the reply lives; copies of large values, a pipeline of them, would keep more.
+    // A slice keeps the value as long as the reply lives; copies of large values, a pipeline of
+    // them, would keep more.
     Ok(Reply::Bulk(value.slice(span(start, end, value.len()))))
 }
 
-/// Returns the bytes from `start` to `end`, the last one included; both count from the end if negative.
+/// Returns the bytes from `start` to `end`, the last one included; both count from the end if
+/// negative.
 fn span(start: i64, end: i64, length: usize) -> Range<usize> {
     let length = i64::try_from(length).unwrap_or(i64::MAX);
     let resolve = |at: i64| if at < 0 { length.saturating_add(at).max(0) } else { at };

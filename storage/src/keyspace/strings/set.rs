@@ -44,7 +44,8 @@ impl<'a> Options<'a> {
         Ok(options)
     }
 
-    /// Reads EX, PX, EXAT or PXAT. The same one may come again, and then counts; another one may not.
+    /// Reads EX, PX, EXAT or PXAT. The same one may come again, and then counts; another one may
+    /// not.
     fn parse_ttl(&mut self, name: &[u8], amount: Option<&'a [u8]>) -> Result<(), Reply> {
         let (unit, is_absolute) = match name {
             b"EX" => (Unit::Seconds, false),
