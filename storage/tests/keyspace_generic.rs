@@ -182,3 +182,16 @@ fn scanning() {
         "#,
     );
 }
+
+#[test]
+fn keys_of_a_slot() {
+    use raftkv_storage::keyspace::slots;
+    let mut db = Db::new();
+    db.script("MSET {a}1 x {a}2 x b x -> OK\nSET {a}3 x PX 5 -> OK\n+5");
+    let slot = slots::slot_of(b"a");
+    let mut execute = |batch| keyspace_support::show(&db.execute(batch)[0]);
+    assert_eq!(execute(slots::count(slot)), "2");
+    assert_eq!(execute(slots::count(slots::slot_of(b"none"))), "0");
+    assert_eq!(execute(slots::keys(slot, 1)).matches("{a}").count(), 1);
+    assert_eq!(execute(slots::keys(slot, 10)).matches("{a}").count(), 2);
+}

@@ -65,13 +65,14 @@ fn numbers_in_the_log_never_change() {
          21=incrbyfloat 22=lcs 64=del 65=unlink 66=exists 67=type 68=touch 69=keys 70=scan \
          71=randomkey 72=rename 73=renamenx 74=copy 75=object 96=expire 97=pexpire 98=expireat \
          99=pexpireat 100=ttl 101=pttl 102=expiretime 103=pexpiretime 104=persist 112=dbsize \
-         113=flushall 114=flushdb 128=http.put 129=http.get 130=http.delete 131=http.list"
+         113=flushall 114=flushdb 128=http.put 129=http.get 130=http.delete 131=http.list \
+         132=slot.count 133=slot.keys"
     );
 }
 
 #[test]
 fn flags_agree_with_who_carries_it_out() {
-    for row in all().iter().chain((128..=131).filter_map(by_id)) {
+    for row in all().iter().chain((128..=133).filter_map(by_id)) {
         let write = row.flags.contains(command::Flags::WRITE);
         assert_eq!(write, matches!(row.handler, Handler::Write(_)), "{}", row.name);
     }

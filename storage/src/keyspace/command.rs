@@ -1,12 +1,11 @@
 //! Commands as data: what a command is called, how many arguments it takes, where its keys are, who carries it out.
 //!
 //! A row of the table is a [`Spec`]. Rows stand beside their handlers, in the file of their data type; the table itself is
-//! put together in [`table`](super::table), and the bytes of a command are defined in [`batch`](super::batch). The words
-//! are those of Redis' `COMMAND INFO`, and the rows say what Redis 7.0 says.
+//! put together in `table`, and the bytes of a command are defined in `batch`. The words are those of Redis' `COMMAND INFO`, and the rows say what Redis 7.0 says.
 
 use super::{Reader, Writer, reply::Reply};
 
-pub use super::batch::{Batch, DecodeError, Reads, Stamp, decode, time_entry};
+pub use super::batch::{Batch, Commands, DecodeError, Reads, Stamp, decode, time_entry};
 pub use super::table::{all, by_id, internal, lookup};
 
 /// Facts about a command that do not depend on its arguments; the names are Redis' (`COMMAND INFO`).

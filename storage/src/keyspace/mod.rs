@@ -2,13 +2,13 @@
 //!
 //! Every server applies the same entries in the same order, and so must come to the same keys, byte for byte. That is why
 //! nothing here asks a clock, draws a random number, or walks a hash map: time and chance come with the entry
-//! ([`Stamp`](command::Stamp)), and order is the order of fixed hashes ([`hash`]). It is also why nothing here may fail: a
+//! ([`Stamp`](command::Stamp)), and order is the order of fixed hashes (`hash`). It is also why nothing here may fail: a
 //! command answers an error, or it is done.
 //!
-//! - [`command`], [`table`]: what a command is, and which there are · [`batch`]: its bytes in the log · [`reply`]: answers
-//! - [`store`]: the trie that freezes · [`database`]: keys and deadlines in step · [`value`]: what a key holds
-//! - [`strings`], [`generic`], [`scan`], [`expire`], [`server`], [`http`]: rows and handlers · [`session`]: rows alone
-//! - [`snapshot`]: all of it as bytes, and its digest
+//! - [`command`], `table`: what a command is, and which there are · `batch`: its bytes in the log · [`reply`]: answers
+//! - `store`: the trie that freezes · `database`: keys and deadlines in step · `value`: what a key holds
+//! - `strings`, `generic`, `scan`, `expire`, `server`, [`http`], [`slots`]: rows and handlers · `session`: rows alone
+//! - `snapshot`: all of it as bytes, and its digest
 //!
 //! The time in the log never runs backwards: entry by entry, `now = max(now, entry's time)`. A key is dead from
 //! `now ≥ deadline` on, for all commands at once. Only DBSIZE, [`View::len`] and [`View::expiring`] count physically, as
@@ -28,6 +28,7 @@ pub mod reply;
 mod scan;
 mod server;
 mod session;
+pub mod slots;
 mod snapshot;
 mod store;
 mod strings;

@@ -15,26 +15,33 @@ use super::{Reader, Reply};
 const COUNT: usize = 10;
 /// The most keys that one SCAN looks at, whatever it is told: it runs on the loop that carries out everything.
 const COUNT_MAX: usize = 1024;
+/// How many dead keys RANDOMKEY passes over before it gives up.
+const RANDOM_TRIES_MAX: usize = 8 * 1024;
+/// How many steps KEYS may take in all: some ten seconds of one thread. Patterns that people write take a few for each key.
+const KEYS_STEPS_MAX: u64 = 1 << 32;
 /// A SCAN whose pattern made so many steps ends early.
 const SCAN_STEPS_MAX: u64 = glob::STEPS_MAX;
 
 pub(super) fn keys(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    let found = reader
-        .store
-        .iter()
-        .filter(|item| item.is_live(reader.now))
-        .filter(|item| glob::matches(args.at(0), &item.key, &mut glob::STEPS_MAX.clone()))
-        .map(|item| Reply::Bulk(item.key.clone()))
-        .collect();
+    let mut left = KEYS_STEPS_MAX;
+    let mut found = Vec::new();
+    for item in reader.store.iter().filter(|item| item.is_live(reader.now)) {
+        if glob::matches(args.at(0), &item.key, &mut left) {
+            found.push(Reply::Bulk(item.key.clone()));
+        }
+    }
+    if left == 0 {
+        return Err(Reply::error("ERR the pattern takes too many steps to match"));
+    }
     Ok(Reply::Array(found))
 }
 
 /// Starts at a position by chance, and takes the next key that lives.
 pub(super) fn randomkey(reader: &Reader<'_>, _: &Args<'_>) -> Result<Reply, Reply> {
     let start = hash::position(&reader.seed.to_le_bytes());
-    let is_live = |item: &&Item| item.is_live(reader.now);
-    let found = reader.store.iter_from(start).find(is_live);
-    let found = found.or_else(|| reader.store.iter().find(is_live));
+    // When very many died together it may meet none: then it finds nothing, rather than to search for long.
+    let round = reader.store.iter_from(start).chain(reader.store.iter());
+    let found = round.take(RANDOM_TRIES_MAX).find(|item| item.is_live(reader.now));
     Ok(found.map_or(Reply::Null, |item| Reply::Bulk(item.key.clone())))
 }
 

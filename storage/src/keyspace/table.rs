@@ -3,11 +3,18 @@
 use std::sync::LazyLock;
 
 use super::command::{Flags, Handler, Spec};
-use super::{expire, generic, http, server, session, strings};
+use super::{expire, generic, http, server, session, slots, strings};
 
 /// Where the rows are written down. A new data type adds its file here.
-const ROWS: [&[Spec]; 6] =
-    [strings::ROWS, generic::ROWS, expire::ROWS, server::ROWS, session::ROWS, http::ROWS];
+const ROWS: [&[Spec]; 7] = [
+    strings::ROWS,
+    generic::ROWS,
+    expire::ROWS,
+    server::ROWS,
+    session::ROWS,
+    http::ROWS,
+    slots::ROWS,
+];
 
 /// Slots of the index by name: a power of two, several times the number of commands.
 const SLOTS: usize = 1024;

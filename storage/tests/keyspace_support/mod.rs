@@ -1,6 +1,8 @@
 //! A keyspace that is fed with lines of text, for the tests.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod redis;
+
 use raftkv_storage::keyspace::command::{Batch, Stamp, lookup, time_entry};
 use raftkv_storage::keyspace::{Keyspace, Reply};
 

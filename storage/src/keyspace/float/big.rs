@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+const BILLION: u64 = 1_000_000_000;
+
 /// A natural number in 32-bit limbs, the lowest first, the highest not zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Big(Vec<u32>);
@@ -95,12 +97,13 @@ impl Big {
         }
     }
 
-    fn divide(&mut self, divisor: u32) -> u32 {
+    /// Divides by 10^9, and returns the remainder. By a constant, as that is several times as fast.
+    fn divide_by_billion(&mut self) -> u32 {
         let mut rest = 0u64;
         for limb in self.0.iter_mut().rev() {
             rest = rest << 32 | u64::from(*limb);
-            *limb = (rest / u64::from(divisor)) as u32;
-            rest %= u64::from(divisor);
+            *limb = (rest / BILLION) as u32;
+            rest %= BILLION;
         }
         self.trim();
         rest as u32
@@ -150,7 +153,7 @@ impl fmt::Display for Big {
         let mut rest = self.clone();
         let mut chunks = Vec::new();
         while !rest.0.is_empty() {
-            chunks.push(rest.divide(1_000_000_000));
+            chunks.push(rest.divide_by_billion());
         }
         write!(f, "{}", chunks.pop().unwrap_or(0))?;
         for chunk in chunks.iter().rev() {

@@ -25,10 +25,13 @@ pub(super) fn decrby(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, 
 }
 
 fn add(writer: &mut Writer<'_>, key: &[u8], amount: i64) -> Result<Reply, Reply> {
-    let old = writer.string(key)?.map_or(Ok(0), |text| integer(text))?;
+    let (old, deadline) = match writer.get(key) {
+        Some(item) => (integer(item.value.as_str()?)?, item.deadline),
+        None => (0, None),
+    };
     let overflow = Reply::error("ERR increment or decrement would overflow");
     let new = old.checked_add(amount).ok_or(overflow)?;
-    writer.put_keeping_deadline(key, Value::copy_of(new.to_string().as_bytes()));
+    writer.put(key, Value::copy_of(new.to_string().as_bytes()), deadline);
     Ok(Reply::Integer(new))
 }
 

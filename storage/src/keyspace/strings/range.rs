@@ -53,9 +53,8 @@ pub(super) fn setrange(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply
 pub(super) fn getrange(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let (start, end) = (integer(args.at(1))?, integer(args.at(2))?);
     let Some(value) = reader.string(args.at(0))? else { return Ok(Reply::bulk("")) };
-    let part = value.get(span(start, end, value.len())).unwrap_or_default();
-    // A copy: a slice would keep the value, which may be large and on its way to being replaced.
-    Ok(Reply::bulk(part))
+    // A slice keeps the value as long as the reply lives; copies of large values, a pipeline of them, would keep more.
+    Ok(Reply::Bulk(value.slice(span(start, end, value.len()))))
 }
 
 /// Returns the bytes from `start` to `end`, the last one included; both count from the end if negative.

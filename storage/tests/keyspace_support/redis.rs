@@ -1,0 +1,212 @@
+//! The same commands to a real redis-server and to the keyspace.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use raftkv_storage::keyspace::Reply;
+use raftkv_storage::keyspace::command::lookup;
+use tempfile::TempDir;
+
+use super::{Db, show, split};
+
+/// What is known to differ, and why. A reply that differs in another way is a failure.
+fn is_known_difference(args: &[Vec<u8>], ours: &str, theirs: &str) -> bool {
+    let name = args[0].to_ascii_lowercase();
+    let is_object = |subcommand: &[u8]| {
+        name == b"object" && args.get(1).is_some_and(|arg| arg.eq_ignore_ascii_case(subcommand))
+    };
+    // Redis remembers how a value came about: what APPEND, SETRANGE or INCRBYFLOAT made is raw or embstr, even if it reads
+    // as a number or is short. Here the encoding follows from the value, and the count of owners from the encoding. Nobody
+    // keeps the time of the last access.
+    if is_object(b"encoding") || is_object(b"refcount") || is_object(b"idletime") {
+        return ours != "null" && theirs != "null" && !ours.starts_with("ERR");
+    }
+    // Here COPY is that of a cluster, where there is one database.
+    if name == b"copy" && args.iter().any(|arg| arg.eq_ignore_ascii_case(b"db")) {
+        return true;
+    }
+    // The order of keys is another, and so is what is next in it.
+    let is_reply = |reply: &str| !reply.starts_with("ERR") && reply != "null";
+    (name == b"randomkey" || name == b"scan") && is_reply(ours) && is_reply(theirs)
+}
+
+/// A redis-server of its own, on a socket of its own, so that it meets no other; it ends with the test.
+pub struct Redis {
+    _process: Process,
+    _directory: TempDir,
+    stream: BufReader<UnixStream>,
+}
+
+impl Redis {
+    pub fn start() -> Option<Self> {
+        let version = Command::new("redis-server").arg("--version").output().ok()?;
+        if !String::from_utf8_lossy(&version.stdout).contains("v=7.0.") {
+            return None;
+        }
+        let directory = tempfile::tempdir().expect("a directory for the socket");
+        let socket = directory.path().join("redis.sock");
+        let process = Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+            .arg(&socket)
+            .stdout(Stdio::null())
+            .spawn();
+        let process = Process(process.expect("redis-server starts"));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Ok(stream) = UnixStream::connect(&socket) {
+                let stream = BufReader::new(stream);
+                return Some(Self { _process: process, _directory: directory, stream });
+            }
+            assert!(Instant::now() < deadline, "redis-server does not listen");
+            std::thread::yield_now();
+        }
+    }
+
+    pub fn call(&mut self, args: &[Vec<u8>]) -> String {
+        let mut request = format!("*{}\r\n", args.len()).into_bytes();
+        for arg in args {
+            request.extend(format!("${}\r\n", arg.len()).into_bytes());
+            request.extend(arg);
+            request.extend(b"\r\n");
+        }
+        self.stream.get_mut().write_all(&request).expect("redis reads");
+        show(&self.reply())
+    }
+
+    fn reply(&mut self) -> Reply {
+        let mut line = Vec::new();
+        self.stream.read_until(b'\n', &mut line).expect("redis answers");
+        let text = String::from_utf8_lossy(&line[1..line.len() - 2]).into_owned();
+        let number = || text.parse::<i64>().expect("a number");
+        match line[0] {
+            b'+' if text == "OK" => Reply::Ok,
+            b'+' => Reply::Simple(text.leak()),
+            b'-' => Reply::error(text),
+            b':' => Reply::Integer(number()),
+            b'$' if number() < 0 => Reply::Null,
+            b'$' => {
+                let mut bytes = vec![0; number() as usize + 2];
+                self.stream.read_exact(&mut bytes).expect("redis answers");
+                Reply::bulk(&bytes[..bytes.len() - 2])
+            }
+            b'*' if number() < 0 => Reply::NullArray,
+            b'*' => Reply::Array((0..number()).map(|_| self.reply()).collect()),
+            other => panic!("unexpected reply type {other}"),
+        }
+    }
+}
+
+/// Ends with its owner.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Both at once.
+pub struct Pair {
+    pub redis: Redis,
+    pub db: Db,
+    /// How many replies differed in ways that are known.
+    pub known: usize,
+    /// When Redis last answered.
+    answered_ms: u64,
+}
+
+impl Pair {
+    pub fn start() -> Option<Self> {
+        let redis = Redis::start();
+        if redis.is_none() {
+            println!("SKIPPED: no redis-server 7.0 on the PATH to compare with");
+        }
+        Some(Self { redis: redis?, db: Db::new(), known: 0, answered_ms: 0 })
+    }
+
+    /// Gives both the same command and compares.
+    pub fn check(&mut self, args: &[Vec<u8>]) {
+        // Time is that of the real clock on both sides. Where a deadline is compared with an earlier one, a millisecond must
+        // have passed for both of them or for none.
+        while args.len() > 3 && args[0].starts_with(b"EXPIRE") | args[0].starts_with(b"PEXPIRE") {
+            if clock_ms() > self.answered_ms {
+                break;
+            }
+        }
+        self.db.now = clock_ms();
+        let spec = lookup(&args[0]).expect("a command of ours");
+        // Deadlines are compared to the second, as the two do not see the same millisecond.
+        let theirs = rounded(&args[0], self.redis.call(args));
+        self.answered_ms = clock_ms();
+        let slices: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+        let ours = flat(self.db.call(&slices));
+        let ours = rounded(&args[0], show(&ours));
+        let command = args.iter().map(|arg| arg.escape_ascii().to_string()).collect::<Vec<_>>();
+        if ours != theirs {
+            let is_known = is_known_difference(args, &ours, &theirs);
+            assert!(
+                is_known,
+                "{} {}\n ours: {ours}\nredis: {theirs}",
+                spec.name,
+                command.join(" ")
+            );
+            self.known += 1;
+        }
+    }
+
+    pub fn check_line(&mut self, line: &str) {
+        self.check(&split(line));
+    }
+
+    /// Compares all keys with their values and deadlines.
+    pub fn check_content(&mut self, all: &[&str]) {
+        let Reply::Array(keys) = self.db.call(&[b"KEYS", b"*"]) else { panic!("KEYS is an array") };
+        // Redis counts dead keys until someone looks at them.
+        let mut exists: Vec<Vec<u8>> = vec!["EXISTS".into()];
+        exists.extend(all.iter().map(|key| key.as_bytes().to_vec()));
+        self.check(&exists);
+        self.check_line("DBSIZE");
+        for key in keys {
+            let Reply::Bulk(key) = key else { panic!("keys are bytes") };
+            for command in ["GET", "EXPIRETIME", "TYPE"] {
+                self.check(&[command.into(), key.to_vec()]);
+            }
+        }
+    }
+}
+
+fn clock_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as u64
+}
+
+/// RESP2 has no maps.
+fn flat(reply: Reply) -> Reply {
+    match reply {
+        Reply::Map(pairs) => {
+            Reply::Array(pairs.into_iter().flat_map(|(a, b)| [flat(a), flat(b)]).collect())
+        }
+        other => other,
+    }
+}
+
+/// Times near the present, as bands; keys in order.
+fn rounded(name: &[u8], reply: String) -> String {
+    let units = match name.to_ascii_lowercase().as_slice() {
+        b"pttl" | b"pexpiretime" => 1000,
+        b"ttl" | b"expiretime" => 1,
+        b"keys" => {
+            let mut keys: Vec<_> = reply.trim_matches(['[', ']']).split(' ').collect();
+            keys.sort_unstable();
+            return keys.join(" ");
+        }
+        _ => return reply,
+    };
+    match reply.parse::<i64>() {
+        // The lives that the tests give are multiples of 1000 s, so that a band is wide enough.
+        Ok(time) if time >= 0 => format!("about {}", (time / units + 500) / 1000),
+        _ => reply,
+    }
+}
