@@ -190,7 +190,10 @@ async fn a_client_that_does_not_read_is_cut_off() {
     let ended = loop {
         tokio::select! {
             ended = &mut conversation => break ended.unwrap(),
-            _ = dribble.tick() => client.write_all(b"*").await.unwrap(),
+            _ = dribble.tick() => {
+                assert!(start.elapsed() < Duration::from_secs(120), "still being waited for");
+                client.write_all(b"*").await.unwrap();
+            }
         }
     };
     assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::TimedOut);

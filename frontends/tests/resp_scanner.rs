@@ -153,7 +153,7 @@ fn each_byte_is_looked_at_once() {
         (b"echo aaaa", b"\n\0\n\n\n\n\n\n\n", b"\r\n"),
         (b"*11111111", b"*\r\n\r\n\r\n\r\n", b"1111111111"),
         (b"*2\r\n$111111", b"\n\n\n\n$\r\n\r\n\r\n", b"1111111111"),
-        (b"*2\r\n$3\r\nSET\r\n$3\r\na", b"\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\nb", b"bc\r\n"),
+        (b"*2\r\n$3\r\nSET\r\n$3\r\na", b"\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\nb", b"bc\r\n"),
     ];
     for (first, changed, rest) in cases {
         assert_eq!(first.len(), changed.len());

@@ -259,6 +259,15 @@ async fn client_reply_turns_answers_off_and_on() {
     }
 }
 
+/// A reply that nobody wants still takes its place among those of its batch.
+#[tokio::test]
+async fn a_silent_command_does_not_shift_the_others() {
+    let input = b"GET a\r\nCLIENT REPLY SKIP\r\nGET b\r\nGET c\r\nGET d\r\n";
+    let kv = Memory::counting();
+    assert_eq!(talk(&kv, input).await, b":1\r\n:3\r\n:4\r\n");
+    assert_eq!(kv.batches(), [1, 3]);
+}
+
 #[tokio::test]
 async fn client_says_who_is_connected() {
     for (text, expected) in [
