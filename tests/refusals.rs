@@ -61,6 +61,18 @@ fn a_node_with_the_data_of_another_cluster_is_refused_and_ends() {
 }
 
 #[test]
+fn a_node_that_has_lost_its_log_does_not_come_back() {
+    let mut cluster = Cluster::start(3, &[]);
+    let at = cluster.follower();
+    cluster.assert_converged();
+    assert!(cluster.nodes[at].stop().success());
+    std::fs::remove_dir_all(cluster.nodes[at].data_dir.join("wal")).unwrap();
+    let line = refusal(cluster.nodes[at].command());
+    assert!(line.contains("the log is gone"), "{line}");
+    cluster.leader();
+}
+
+#[test]
 fn a_port_in_use_is_named() {
     let cluster = Cluster::start(1, &[]);
     cluster.leader();

@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use raftkv_storage::Error;
+use raftkv_storage::data_dir::DataDir;
 use raftkv_storage::snapshot::Received;
 use raftkv_storage::types::{ClusterId, EntryId, Index, SnapshotMeta};
 use raftkv_storage::wal::{Record, Wal};
@@ -51,7 +52,7 @@ enum Job {
     Write(Box<WriteJob>),
     /// Drop segments that a durable snapshot covers.
     Compact(Index),
-    /// Name the cluster in segments from now on.
+    /// Record to which cluster the data belongs.
     SetCluster(ClusterId),
 }
 
@@ -74,11 +75,16 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Starts the thread. It reports to `done`, and ends after a failure, or when this handle is closed.
-    pub(crate) fn start(wal: Wal, done: UnboundedSender<Done>) -> std::io::Result<Self> {
+    /// Starts the thread. It reports to `done`, and ends after a failure, or when this handle is closed; with it ends the
+    /// lock on the directory.
+    pub(crate) fn start(
+        data_dir: DataDir,
+        wal: Wal,
+        done: UnboundedSender<Done>,
+    ) -> std::io::Result<Self> {
         let (jobs, receiver) = channel();
         let full = Arc::new(AtomicBool::new(false));
-        let thread = DiskThread { wal, jobs: receiver, done, full: Arc::clone(&full) };
+        let thread = DiskThread { data_dir, wal, jobs: receiver, done, full: Arc::clone(&full) };
         let thread = std::thread::Builder::new().name("disk".into()).spawn(move || thread.run())?;
         Ok(Self { jobs: Some(jobs), pending: 0, full, thread: Some(thread) })
     }
@@ -111,7 +117,7 @@ impl Disk {
         self.send(Job::Compact(through));
     }
 
-    /// Names the cluster in new segments.
+    /// Records to which cluster the data belongs.
     pub(crate) fn set_cluster(&self, cluster: ClusterId) {
         self.send(Job::SetCluster(cluster));
     }
@@ -139,6 +145,7 @@ impl Disk {
 }
 
 struct DiskThread {
+    data_dir: DataDir,
     wal: Wal,
     jobs: Receiver<Job>,
     done: UnboundedSender<Done>,
@@ -173,6 +180,7 @@ impl DiskThread {
     fn carry_out(&mut self, batch: &mut Vec<Job>) -> Result<Written, Error> {
         let mut written = Written::default();
         let mut writes = Vec::new();
+        let mut cluster = None;
         for job in batch.drain(..) {
             match job {
                 Job::Write(job) => {
@@ -191,7 +199,7 @@ impl DiskThread {
                     writes.push(write);
                 }
                 Job::Compact(through) => self.wal.compact(through)?,
-                Job::SetCluster(cluster) => self.wal.set_cluster(cluster),
+                Job::SetCluster(id) => cluster = Some(id),
             }
         }
         let mut records = Vec::new();
@@ -201,6 +209,11 @@ impl DiskThread {
         if !records.is_empty() {
             self.append(&records, batch)?;
             self.wal.sync()?;
+        }
+        // Behind the sync: a directory that knows its cluster has a log that says so.
+        if let Some(cluster) = cluster {
+            self.data_dir.record_cluster(cluster)?;
+            self.wal.set_cluster(cluster);
         }
         Ok(written)
     }

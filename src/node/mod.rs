@@ -49,8 +49,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Runs a node until `stop` resolves, or something happens after which it must not go on.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    // Held to the end: it locks the directory.
-    let data_dir = Arc::new(DataDir::open(&config.data_dir, config.node)?);
+    let data_dir = DataDir::open(&config.data_dir, config.node)?;
     let resp_listener = listen(&config, config.resp_port, "--resp-port").await?;
     let http_listener = listen(&config, config.http_port, "--http-port").await?;
     let grpc_listener = listen(&config, config.grpc_port, "--grpc-port").await?;
@@ -71,7 +70,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let http =
         tokio::spawn(http::serve(http_listener, handle, http_options, stopped(frontends_stop)));
 
-    let (mut driver, sources) = open(&config, Arc::clone(&data_dir), cluster, requests).await?;
+    let (mut driver, sources) = open(&config, data_dir, cluster, requests).await?;
     let service = driver.transport.service();
     let grpc = tokio::spawn(accept::serve_grpc(grpc_listener, service));
     driver.cluster.send_modify(|cluster| Arc::make_mut(cluster).loading = false);
@@ -101,7 +100,6 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     grpc.abort();
     ended?;
     tokio::task::spawn_blocking(move || driver.disk.close()).await.context("closing the log")?;
-    drop(data_dir);
     tracing::info!("stopped");
     Ok(())
 }
@@ -134,6 +132,7 @@ fn loading(config: &Config) -> Cluster {
 
 /// What the disk gave back.
 struct Opened {
+    data_dir: DataDir,
     wal: Wal,
     recovered: Recovered,
     keyspace: Keyspace,
@@ -144,13 +143,13 @@ struct Opened {
 /// Recovers the node from its data directory and puts its parts together.
 async fn open(
     config: &Config,
-    data_dir: Arc<DataDir>,
+    data_dir: DataDir,
     cluster: watch::Sender<Arc<Cluster>>,
     requests: mpsc::Receiver<handle::Request>,
 ) -> anyhow::Result<(Driver, Sources)> {
     let snapshot_dir = data_dir.snapshot_dir();
     let wal_options = WalOptions { segment_bytes: config.wal_segment_bytes, node: config.node };
-    let opened = tokio::task::spawn_blocking(move || recover(&data_dir, wal_options))
+    let opened = tokio::task::spawn_blocking(move || recover(data_dir, wal_options))
         .await
         .context("recovering")??;
     let bootstrap = Configuration::bootstrap(config.members.iter().map(|member| member.id));
@@ -177,13 +176,14 @@ async fn open(
     if let Some((path, meta)) = newest {
         transport.set_snapshot(path, meta);
     }
-    let disk = Disk::start(opened.wal, done_sender).context("starting the disk thread")?;
+    let disk = Disk::start(opened.data_dir, opened.wal, done_sender)
+        .context("starting the disk thread")?;
     let driver = Driver::new(replica, disk, transport, snapshots, cluster);
     Ok((driver, Sources { requests, inbound, done, taken }))
 }
 
 /// Reads the newest snapshot and the log, and checks that the one reaches the other.
-fn recover(data_dir: &DataDir, options: WalOptions) -> anyhow::Result<Opened> {
+fn recover(data_dir: DataDir, options: WalOptions) -> anyhow::Result<Opened> {
     let newest = snapshot::latest(&data_dir.snapshot_dir())?;
     let keyspace = match &newest {
         None => Keyspace::default(),
@@ -213,7 +213,8 @@ fn recover(data_dir: &DataDir, options: WalOptions) -> anyhow::Result<Opened> {
     let keys = keyspace.view().len();
     tracing::info!(snapshot = %last, entries = entries.len(), keys, "recovered");
     let recovered = Recovered { hard_state: log.hard_state, snapshot: meta, base, entries };
-    Ok(Opened { wal, recovered, keyspace, snapshot: path })
+    check_cluster(&data_dir, &wal, &recovered)?;
+    Ok(Opened { data_dir, wal, recovered, keyspace, snapshot: path })
 }
 
 /// Returns whether the log that follows `base` contains the entry.
@@ -225,18 +226,45 @@ fn holds(base: EntryId, entries: &[Entry], id: EntryId) -> bool {
     }
 }
 
+/// Returns the configuration that the log or the snapshot holds.
+fn last_configuration(recovered: &Recovered) -> Option<&Configuration> {
+    let logged = recovered.entries.iter().rev().find_map(|entry| match &entry.payload {
+        Payload::Configuration(configuration) => Some(configuration),
+        _ => None,
+    });
+    logged.or(recovered.snapshot.as_ref().map(|meta| &meta.configuration))
+}
+
+/// Refuses a log that is not the one this directory once had. A node that has lost its log has forgotten its vote and what
+/// it acknowledged: it must not take part under its old name.
+fn check_cluster(data_dir: &DataDir, wal: &Wal, recovered: &Recovered) -> anyhow::Result<()> {
+    let held = last_configuration(recovered).and_then(|configuration| configuration.cluster);
+    let recorded = data_dir.identity().cluster;
+    if recorded.is_some() && held.is_none() {
+        bail!(
+            "{}: the log is gone; a node that has forgotten its promises must not come back under \
+             its old name",
+            data_dir.wal_dir().display(),
+        );
+    }
+    for other in [recorded, wal.cluster()].into_iter().flatten() {
+        if held.is_some_and(|held| held != other) {
+            bail!(
+                "{}: the log is not of cluster {other}, to which this directory belongs",
+                data_dir.wal_dir().display(),
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Refuses flags that name other nodes than the data directory's cluster has.
 fn check_members(
     config: &Config,
     recovered: &Recovered,
     flags: &Configuration,
 ) -> anyhow::Result<()> {
-    let logged = recovered.entries.iter().rev().find_map(|entry| match &entry.payload {
-        Payload::Configuration(configuration) => Some(configuration),
-        _ => None,
-    });
-    let snapshot = recovered.snapshot.as_ref().map(|meta| &meta.configuration);
-    let Some(known) = logged.or(snapshot) else { return Ok(()) };
+    let Some(known) = last_configuration(recovered) else { return Ok(()) };
     let names = |configuration: &Configuration| {
         let members = configuration.members();
         members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")

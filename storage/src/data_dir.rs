@@ -8,7 +8,6 @@
 //!     snapshots/       the snapshots
 //! ```
 
-use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -26,25 +25,19 @@ const FIRST_LINE: &str = "raftkv data directory, format 1";
 const IDENTITY_BYTES_MAX: u64 = 64 * 1024;
 
 /// What a data directory says of its owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The node.
     pub node: NodeId,
     /// Its cluster, once known. Never changes.
     pub cluster: Option<ClusterId>,
-    /// The voters that the cluster was started with, as this node was told at its first start.
-    pub voters: Option<BTreeSet<NodeId>>,
 }
 
 impl Identity {
     /// Returns the text of the file. There is one for each identity, so reading compares with it.
     fn to_text(&self) -> String {
         let cluster = self.cluster.map_or("-".into(), |cluster| cluster.to_string());
-        let voters = self.voters.as_ref().map_or("-".into(), |voters| {
-            voters.iter().map(NodeId::as_str).collect::<Vec<_>>().join(" ")
-        });
-        let text =
-            format!("{FIRST_LINE}\nnode {}\ncluster {cluster}\nvoters {voters}\n", self.node);
+        let text = format!("{FIRST_LINE}\nnode {}\ncluster {cluster}\n", self.node);
         let crc = crc32fast::hash(text.as_bytes());
         format!("{text}crc32 {crc:08x}\n")
     }
@@ -56,19 +49,13 @@ impl Identity {
             "-" => None,
             hex => Some(ClusterId(u128::from_str_radix(hex, 16).ok()?)),
         };
-        let voters = match lines.next()?.strip_prefix("voters ")? {
-            "-" => None,
-            names => {
-                let names = names.split(' ').filter(|name| !name.is_empty());
-                Some(names.map(str::parse).collect::<Result<_, _>>().ok()?)
-            }
-        };
-        let identity = Self { node, cluster, voters };
+        let identity = Self { node, cluster };
         (identity.to_text() == text).then_some(identity)
     }
 }
 
 /// A data directory, locked. Owned by the process for as long as it lives.
+#[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
     identity: Identity,
@@ -83,11 +70,8 @@ impl DataDir {
         fs::create_dir(path)?;
         let lock = lock(path)?;
         fs::remove_temporary(path)?;
-        let mut dir = Self {
-            path: path.into(),
-            identity: Identity { node, cluster: None, voters: None },
-            _lock: lock,
-        };
+        let mut dir =
+            Self { path: path.into(), identity: Identity { node, cluster: None }, _lock: lock };
         match dir.read()? {
             Some(identity) if identity.node == node => dir.identity = identity,
             Some(identity) => {
@@ -99,7 +83,7 @@ impl DataDir {
                 let reason = "IDENTITY is missing, and there is a log or a snapshot without it";
                 return Err(Error::refused(path, reason));
             }
-            None => dir.write(dir.identity.clone())?,
+            None => dir.write(dir.identity)?,
         }
         if dir.snapshot_dir().exists() {
             fs::remove_temporary(&dir.snapshot_dir())?;
@@ -133,20 +117,7 @@ impl DataDir {
                 let reason = format!("the data of cluster {known}; this is cluster {cluster}");
                 Err(Error::refused(&self.path, reason))
             }
-            None => self.write(Identity { cluster: Some(cluster), ..self.identity.clone() }),
-        }
-    }
-
-    /// Records, durably, with which voters this node was first started. Other ones than are
-    /// recorded are refused.
-    pub fn record_voters(&mut self, voters: &BTreeSet<NodeId>) -> Result<(), Error> {
-        match &self.identity.voters {
-            Some(known) if known == voters => Ok(()),
-            Some(known) => {
-                let reason = format!("started with the voters {known:?} at first, now {voters:?}");
-                Err(Error::refused(&self.path, reason))
-            }
-            None => self.write(Identity { voters: Some(voters.clone()), ..self.identity.clone() }),
+            None => self.write(Identity { cluster: Some(cluster), ..self.identity }),
         }
     }
 

@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 
 use common::{directory, node};
@@ -21,20 +20,15 @@ fn reason(result: Result<DataDir, Error>) -> String {
 fn remembers_whose_it_is() {
     let dir = directory();
     let path = dir.path().join("data/A");
-    let voters = BTreeSet::from(["A", "B", "C"].map(node));
     let mut data = DataDir::open(&path, node("A")).unwrap();
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!((data.identity().node, data.identity().cluster), (node("A"), None));
-    data.record_voters(&voters).unwrap();
     data.record_cluster(ClusterId(0xabc)).unwrap();
     data.record_cluster(ClusterId(0xabc)).unwrap();
     assert!(matches!(data.record_cluster(ClusterId(1)), Err(Error::Refused { .. })));
     drop(data);
-    let mut data = DataDir::open(&path, node("A")).unwrap();
+    let data = DataDir::open(&path, node("A")).unwrap();
     assert_eq!(data.identity().cluster, Some(ClusterId(0xabc)));
-    assert_eq!(data.identity().voters, Some(voters));
-    let others = BTreeSet::from([node("A")]);
-    assert!(matches!(data.record_voters(&others), Err(Error::Refused { .. })));
 }
 
 #[test]
