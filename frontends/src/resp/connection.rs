@@ -1,0 +1,384 @@
+//! One client: read much, run what is complete as few batches, answer with one write.
+//!
+//! Nothing is read while a batch is under way: that is the backpressure. Something is read while
+//! replies wait for a client that does not take them, up to the size of one request: a client that
+//! first sends a long pipeline and then reads would otherwise wait for us while we wait for it.
+
+mod delivery;
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use raftkv_storage::keyspace::Reply;
+use raftkv_storage::keyspace::command::{self, Spec};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::sync::watch;
+
+use super::encode::Encoder;
+use super::registry::{Client, Share};
+use super::scanner::{ProtocolError, Request, Scanner};
+use super::session::{self, Outcome, Session};
+use super::turn::{Key, Turn};
+use super::{Server, encode, errors, inline};
+use crate::{Cluster, Kv};
+
+/// What is read at once to begin with; doubled while it is not enough.
+const READ_BYTES_MIN: usize = 4 * 1024;
+const READ_BYTES_MAX: usize = 64 * 1024;
+/// Commands with fewer arguments than this need no allocation to be looked at.
+const FEW: usize = 12;
+
+/// A client and what is between it and the store.
+pub(super) struct Connection<'a, K, R, W> {
+    server: &'a Server<K>,
+    client: &'a Client,
+    reader: R,
+    writer: W,
+    session: Session,
+    scanner: Scanner,
+    /// What has been read and not been run.
+    input: Vec<u8>,
+    share: Share<'a>,
+    read_bytes: usize,
+    is_at_end: bool,
+    encoder: Encoder,
+    output: BytesMut,
+    watch: watch::Receiver<Arc<Cluster>>,
+    /// The cluster as it was when the last requests were read.
+    cluster: Arc<Cluster>,
+}
+
+/// Whether the conversation goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    More,
+    /// Answer what was asked, then close.
+    Close,
+    /// As `Close`, but the client may still be sending: let it read the error first.
+    Reject,
+}
+
+/// A request that is complete: its arguments, and where they are in the input.
+struct Call<'a> {
+    args: &'a [&'a [u8]],
+    /// Of an array, how to find the range of an argument in the input.
+    ranges: Option<(usize, &'a [std::ops::Range<u32>])>,
+}
+
+impl<'a, K: Kv, R, W> Connection<'a, K, R, W>
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send,
+{
+    pub(super) fn new(server: &'a Server<K>, client: &'a Client, reader: R, writer: W) -> Self {
+        let watch = server.kv.cluster();
+        let cluster = Arc::clone(&watch.borrow());
+        Self {
+            server,
+            client,
+            reader,
+            writer,
+            session: Session::default(),
+            scanner: Scanner::new(server.options.limits()),
+            input: Vec::new(),
+            share: Share::of(&server.held),
+            read_bytes: READ_BYTES_MIN,
+            is_at_end: false,
+            encoder: Encoder::default(),
+            output: BytesMut::new(),
+            watch,
+            cluster,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> io::Result<()> {
+        while self.fill().await? {
+            if self.is_too_much() {
+                encode::error(b"ERR too much input is held by all clients", &mut self.output);
+                self.flush().await?;
+                return self.close(Flow::Reject).await;
+            }
+            let flow = self.drain().await?;
+            self.flush().await?;
+            if flow != Flow::More {
+                return self.close(flow).await;
+            }
+            self.shrink();
+        }
+        self.close(Flow::Close).await
+    }
+
+    /// Reads what there is; false if there will be no more.
+    async fn fill(&mut self) -> io::Result<bool> {
+        if self.is_at_end || self.client.is_stopping() {
+            return Ok(false);
+        }
+        self.input.reserve(self.read_bytes);
+        let read = tokio::select! {
+            biased;
+            read = self.reader.read_buf(&mut self.input) => read?,
+            () = self.client.asked_to_stop() => 0,
+        };
+        self.server.stats.input_bytes.add(read as u64);
+        // As much as is asked for comes: ask for more next time. Little comes: do not hold memory
+        // for more.
+        if read >= self.read_bytes {
+            self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
+        } else if read < self.read_bytes / 8 {
+            self.read_bytes = (self.read_bytes / 2).max(READ_BYTES_MIN);
+        }
+        Ok(read > 0)
+    }
+
+    /// Returns whether this request has grown when all together are too large already.
+    fn is_too_much(&mut self) -> bool {
+        let beyond = self.input.capacity().saturating_sub(READ_BYTES_MAX * 2);
+        self.share.set(beyond) && self.server.held.bytes() > self.server.options.max_held_bytes
+    }
+
+    /// Runs every request that has arrived completely.
+    async fn drain(&mut self) -> io::Result<Flow> {
+        loop {
+            let mut input = std::mem::take(&mut self.input);
+            let mut turn = Turn::default();
+            let mut start = 0;
+            let flow = self.run_requests(&input, &mut start, &mut turn).await?;
+            self.execute(&mut turn, &input).await?;
+            input.drain(..start);
+            // What was read while replies were being sent comes behind what was not yet run.
+            let has_more = !self.input.is_empty();
+            if has_more {
+                input.append(&mut self.input);
+            }
+            self.input = input;
+            if flow != Flow::More || !has_more {
+                return Ok(flow);
+            }
+        }
+    }
+
+    async fn run_requests(
+        &mut self,
+        input: &[u8],
+        start: &mut usize,
+        turn: &mut Turn,
+    ) -> io::Result<Flow> {
+        let mut count = 0;
+        self.look_at_cluster();
+        let flow = loop {
+            let frame = &input[*start..];
+            let (flow, length) = match self.scanner.scan(frame) {
+                Ok(None) => break Flow::More,
+                Ok(Some(Request::Array(length))) => {
+                    (self.array(frame, *start, turn, input).await?, length)
+                }
+                Ok(Some(Request::Inline(length))) => {
+                    (self.line(&frame[..length], turn, input).await?, length)
+                }
+                Err(error) => break self.reject(error, turn),
+            };
+            *start += length;
+            count += 1;
+            if flow != Flow::More {
+                break flow;
+            }
+        };
+        self.server.stats.commands_processed.add(count);
+        if count > 0 {
+            self.session.note(self.client);
+        }
+        Ok(flow)
+    }
+
+    fn look_at_cluster(&mut self) {
+        // An error says that nobody will change it any more: the node is stopping.
+        if self.watch.has_changed().unwrap_or(false) {
+            self.cluster = Arc::clone(&self.watch.borrow_and_update());
+        }
+    }
+
+    async fn array(
+        &mut self,
+        frame: &[u8],
+        start: usize,
+        turn: &mut Turn,
+        input: &[u8],
+    ) -> io::Result<Flow> {
+        let at = |range: &std::ops::Range<u32>| &frame[range.start as usize..range.end as usize];
+        // The scanner is not needed until this request is done; its list comes back then.
+        let ranges = self.scanner.take_arguments();
+        let mut few: [&[u8]; FEW] = [&[]; FEW];
+        let many: Vec<&[u8]>;
+        let args = if ranges.len() <= FEW {
+            for (arg, range) in few.iter_mut().zip(&ranges) {
+                *arg = at(range);
+            }
+            &few[..ranges.len()]
+        } else {
+            many = ranges.iter().map(at).collect();
+            &many
+        };
+        let call = Call { args, ranges: Some((start, &ranges)) };
+        let flow = self.call(&call, turn, input).await;
+        self.scanner.put_arguments(ranges);
+        flow
+    }
+
+    async fn line(&mut self, line: &[u8], turn: &mut Turn, input: &[u8]) -> io::Result<Flow> {
+        let words = match inline::split(line) {
+            Ok(words) => words,
+            Err(error) => return Ok(self.reject(error, turn)),
+        };
+        let args: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        if is_http(&args) {
+            tracing::warn!(client = %self.client.peer, "closing a client that speaks HTTP to RESP");
+            return Ok(Flow::Close);
+        }
+        self.call(&Call { args: &args, ranges: None }, turn, input).await
+    }
+
+    /// After this nobody knows where the next request would begin.
+    fn reject(&mut self, error: ProtocolError, turn: &mut Turn) -> Flow {
+        self.server.stats.error_replies.add(1);
+        turn.answer_with(|out| encode::error(format!("ERR {error}").as_bytes(), out));
+        Flow::Reject
+    }
+
+    /// Answers a request, or adds it to the batch.
+    async fn call(&mut self, call: &Call<'_>, turn: &mut Turn, input: &[u8]) -> io::Result<Flow> {
+        let Some((name, args)) = call.args.split_first() else { return Ok(Flow::More) };
+        let is_silent = self.session.is_silent_next();
+        let Some(spec) = command::lookup(name) else {
+            if is_cross_protocol(name) {
+                return Ok(Flow::Close);
+            }
+            let text = errors::unknown_command(name, args);
+            self.server.stats.error_replies.add(1);
+            if !is_silent {
+                turn.answer_with(|out| encode::error(&text, out));
+            }
+            return Ok(Flow::More);
+        };
+        self.session.last_command = spec;
+        if let Err(error) = session::check(spec, args) {
+            self.answer(turn, error, is_silent);
+            return Ok(Flow::More);
+        }
+        if spec.is_session() {
+            return self.session_command(spec, args, is_silent, turn, input).await;
+        }
+        self.keyspace_command(spec, call, is_silent, turn, input).await?;
+        Ok(Flow::More)
+    }
+
+    fn answer(&mut self, turn: &mut Turn, reply: Reply, is_silent: bool) {
+        if matches!(reply, Reply::Error(_)) {
+            self.server.stats.error_replies.add(1);
+        }
+        if !is_silent {
+            turn.answer(reply, self.session.protocol);
+        }
+    }
+
+    async fn session_command(
+        &mut self,
+        spec: &'static Spec,
+        args: &[&[u8]],
+        is_silent: bool,
+        turn: &mut Turn,
+        input: &[u8],
+    ) -> io::Result<Flow> {
+        // What came before is answered first: it may be what the command asks about, and the
+        // command may change how replies look.
+        if !session::is_independent(spec) {
+            self.execute(turn, input).await?;
+        }
+        let outcome = self.session.run(self.server, self.client, spec, args).await;
+        let (reply, flow) = match outcome {
+            Outcome::Reply(reply) => (Some(reply).filter(|_| !is_silent), Flow::More),
+            Outcome::Always(reply) => (Some(reply), Flow::More),
+            Outcome::Silence => (None, Flow::More),
+            Outcome::Close(reply) => (Some(reply).filter(|_| !is_silent), Flow::Close),
+        };
+        if let Some(reply) = reply {
+            self.answer(turn, reply, false);
+        }
+        // An ECHO of 8 MiB is not to be held a thousand times.
+        if turn.local.len() >= self.server.options.max_output_bytes {
+            self.execute(turn, input).await?;
+        }
+        Ok(flow)
+    }
+
+    async fn keyspace_command(
+        &mut self,
+        spec: &'static Spec,
+        call: &Call<'_>,
+        is_silent: bool,
+        turn: &mut Turn,
+        input: &[u8],
+    ) -> io::Result<()> {
+        let args = &call.args[1..];
+        let options = &self.server.options;
+        if has_long_key(spec, args, options.max_key_bytes) {
+            let error = format!("ERR key is longer than {} bytes", options.max_key_bytes);
+            self.answer(turn, Reply::error(error), is_silent);
+            return Ok(());
+        }
+        let key = call.first_key(spec);
+        if let Some(error) = errors::refusal(&self.cluster) {
+            let refusal = errors::reply(&error, &self.cluster, key.slot(input));
+            self.answer(turn, refusal, is_silent);
+            return Ok(());
+        }
+        let size: usize = args.iter().map(|arg| arg.len()).sum();
+        let is_full = turn.batch.len() >= options.max_batch_commands
+            || turn.batch.size() + size > options.max_batch_bytes;
+        if (is_full || spec.is_heavy()) && !turn.batch.is_empty() {
+            self.execute(turn, input).await?;
+        }
+        turn.ask(spec, args, key, is_silent);
+        if spec.is_heavy() {
+            self.execute(turn, input).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Call<'_> {
+    /// Returns where the first key is, without looking at it.
+    fn first_key(&self, spec: &Spec) -> Key {
+        let Some(first) = spec.keys(&self.args[1..]).next() else {
+            return Key::Slot(errors::NO_KEY_SLOT);
+        };
+        match self.ranges {
+            Some((start, ranges)) => match ranges.get(first + 1) {
+                Some(range) => Key::At(start + range.start as usize..start + range.end as usize),
+                None => Key::Slot(errors::NO_KEY_SLOT),
+            },
+            None => Key::Slot(
+                self.args.get(first + 1).map_or(errors::NO_KEY_SLOT, |key| errors::slot(key)),
+            ),
+        }
+    }
+}
+
+fn has_long_key(spec: &Spec, args: &[&[u8]], max_key_bytes: usize) -> bool {
+    // Most commands have no argument that is as long.
+    args.iter().any(|arg| arg.len() > max_key_bytes)
+        && spec.keys(args).any(|key| args.get(key).is_some_and(|key| key.len() > max_key_bytes))
+}
+
+/// A browser can be made to send its user's requests here; what it sends must not be taken for
+/// commands.
+fn is_http(words: &[&[u8]]) -> bool {
+    let is_get_path = words.first().is_some_and(|word| word.eq_ignore_ascii_case(b"GET"))
+        && words.get(1).is_some_and(|word| word.starts_with(b"/"));
+    is_get_path || words.last().is_some_and(|word| word.starts_with(b"HTTP/")) && words.len() == 3
+}
+
+/// As Redis does, in whatever form they come.
+fn is_cross_protocol(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
+}

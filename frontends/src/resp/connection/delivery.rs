@@ -1,0 +1,178 @@
+//! The way back: what a turn asked for is carried out, encoded, and sent.
+
+use std::io;
+
+use bytes::BytesMut;
+use raftkv_storage::keyspace::Reply;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Duration, Instant, timeout, timeout_at};
+
+use super::{Connection, Flow, READ_BYTES_MAX, READ_BYTES_MIN};
+use crate::Kv;
+use crate::resp::encode::Step;
+use crate::resp::errors;
+use crate::resp::turn::{Answer, Turn};
+
+/// An output buffer up to this size is kept while the client is idle: there may be ten thousand of
+/// them.
+const OUTPUT_KEPT_BYTES: usize = 16 * 1024;
+/// How much of what a client still sends is thrown away after an error, so that the error reaches
+/// it.
+const LINGER_BYTES: usize = 16 << 20;
+const LINGER_TIME: Duration = Duration::from_secs(1);
+
+impl<K: Kv, R, W> Connection<'_, K, R, W>
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send,
+{
+    /// Has the batch carried out and puts all answers into the output, in the order they were asked
+    /// for.
+    pub(super) async fn execute(&mut self, turn: &mut Turn, input: &[u8]) -> io::Result<()> {
+        let batch = std::mem::take(&mut turn.batch);
+        let asked = batch.len();
+        let result = if asked == 0 {
+            Ok(Vec::new())
+        } else {
+            self.server.stats.batches.add(1);
+            self.server.kv.execute(batch).await
+        };
+        // What is refused from now on, or was refused just now, is explained by what is known now.
+        self.look_at_cluster();
+        let mut replies = match &result {
+            Ok(replies) => replies.len(),
+            Err(_) => asked,
+        };
+        assert_eq!(replies, asked, "a batch is answered command by command");
+        let (error, mut done) = match result {
+            Ok(done) => (None, done.into_iter()),
+            Err(error) => (Some(error), Vec::new().into_iter()),
+        };
+        let mut local = 0;
+        for answer in turn.order.drain(..) {
+            match answer {
+                Answer::Local(length) => {
+                    self.output.extend_from_slice(&turn.local[local..local + length]);
+                    local += length;
+                    if self.output.len() >= self.server.options.max_output_bytes {
+                        self.flush().await?;
+                    }
+                }
+                Answer::Keyspace { key, is_silent } => {
+                    replies -= 1;
+                    let reply = match &error {
+                        None => done.next(),
+                        Some(error) => Some(errors::reply(error, &self.cluster, key.slot(input))),
+                    };
+                    let Some(reply) = reply.filter(|_| !is_silent) else { continue };
+                    self.send(reply).await?;
+                }
+            }
+        }
+        assert_eq!(replies, 0, "every command of a batch has its place in the order");
+        turn.local.clear();
+        Ok(())
+    }
+
+    /// Encodes a reply into the output, which is sent whenever it is full.
+    async fn send(&mut self, reply: Reply) -> io::Result<()> {
+        if matches!(reply, Reply::Error(_)) {
+            self.server.stats.error_replies.add(1);
+        }
+        let (protocol, limit) = (self.session.protocol, self.server.options.max_output_bytes);
+        let mut step = self.encoder.start(reply, protocol, &mut self.output, limit);
+        while step != Step::Done {
+            self.flush().await?;
+            if let Step::Large(bytes) = &step {
+                self.write(bytes).await?;
+            }
+            step = self.encoder.resume(protocol, &mut self.output, limit);
+        }
+        if self.output.len() >= limit {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let mut output = std::mem::take(&mut self.output);
+        self.write(&output).await?;
+        output.clear();
+        self.output = output;
+        Ok(())
+    }
+
+    /// Writes all, and meanwhile takes in what the client sends, within the size of one request.
+    async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        self.server.stats.output_bytes.add(bytes.len() as u64);
+        let patience = self.server.options.write_timeout;
+        // Only what the client takes gives it more time, not what it sends.
+        let mut deadline = Instant::now() + patience;
+        while !bytes.is_empty() {
+            let options = &self.server.options;
+            let may_read = !self.is_at_end
+                && self.input.len() < options.max_request_bytes
+                && self.server.held.bytes() < options.max_held_bytes;
+            if may_read && self.input.capacity() == self.input.len() {
+                self.input.reserve(READ_BYTES_MIN);
+            }
+            let step = async {
+                tokio::select! {
+                    biased;
+                    written = self.writer.write(bytes) => written.map(Some),
+                    read = self.reader.read_buf(&mut self.input), if may_read => {
+                        self.is_at_end = read? == 0;
+                        Ok(None)
+                    }
+                }
+            };
+            match timeout_at(deadline, step).await?? {
+                Some(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Some(written) => {
+                    bytes = &bytes[written..];
+                    deadline = Instant::now() + patience;
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Memory that one large request or reply needed is not kept for the small ones that follow.
+    pub(super) fn shrink(&mut self) {
+        if self.input.is_empty() && self.input.capacity() > self.read_bytes {
+            self.input = Vec::new();
+        }
+        if self.output.capacity() > OUTPUT_KEPT_BYTES {
+            self.output = BytesMut::new();
+        }
+    }
+
+    /// Ends the stream. Closing a socket with unread input makes the kernel throw away what is on
+    /// its way to the client; so after an error what still comes is read for a moment.
+    pub(super) async fn close(mut self, flow: Flow) -> io::Result<()> {
+        timeout(self.server.options.write_timeout, self.writer.shutdown()).await??;
+        if flow != Flow::Reject {
+            return Ok(());
+        }
+        let linger = async {
+            let mut discarded = 0;
+            let mut scratch = vec![0; READ_BYTES_MAX];
+            while discarded < LINGER_BYTES {
+                match self.reader.read(&mut scratch).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(read) => discarded += read,
+                }
+            }
+        };
+        // Out of time is as good as out of input.
+        tokio::select! {
+            _ = timeout(LINGER_TIME, linger) => {}
+            () = self.client.asked_to_stop() => {}
+        }
+        Ok(())
+    }
+}
