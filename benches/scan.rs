@@ -1,6 +1,8 @@
-//! What it costs to read a request and to write a reply: by hand, and with `redis_protocol`, in the same run.
+//! What it costs to read a request and to write a reply: by hand, and with `redis_protocol`, in the
+//! same run.
 //!
-//! `cargo bench --bench scan`. Prints nanoseconds per command, medians of several rounds; read the ratios.
+//! `cargo bench --bench scan`. Prints nanoseconds per command, medians of several rounds; read the
+//! ratios.
 
 use std::hint::black_box;
 use std::time::Instant;

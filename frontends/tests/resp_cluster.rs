@@ -160,7 +160,8 @@ async fn the_rest_of_cluster() {
     let error = "-ERR The specified node is not a master\r\n";
     assert_eq!(ask(&kv, &format!("CLUSTER REPLICAS {ID_B}")).await, error);
     let info = "cluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_slots_ok:16384\r\n\
-        cluster_slots_pfail:0\r\ncluster_slots_fail:0\r\ncluster_known_nodes:3\r\ncluster_size:1\r\n\
+        cluster_slots_pfail:0\r\ncluster_slots_fail:0\r\n\
+        cluster_known_nodes:3\r\ncluster_size:1\r\n\
         cluster_current_epoch:3\r\ncluster_my_epoch:3\r\ncluster_stats_messages_sent:0\r\n\
         cluster_stats_messages_received:0\r\ntotal_cluster_links_buffer_limit_exceeded:0\r\n";
     let expected = format!("${}\r\n{info}\r\n", info.len());
@@ -218,12 +219,16 @@ async fn wait_ends_when_a_follower_arrives_or_nobody_does() {
 async fn command_describes_the_table_as_redis_does() {
     let kv = Memory::new();
     let get = "*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n\
-        *3\r\n+@read\r\n+@string\r\n+@fast\r\n*0\r\n*1\r\n*6\r\n$5\r\nflags\r\n*2\r\n+RO\r\n+access\r\n\
-        $12\r\nbegin_search\r\n*4\r\n$4\r\ntype\r\n$5\r\nindex\r\n$4\r\nspec\r\n*2\r\n$5\r\nindex\r\n:1\r\n\
-        $9\r\nfind_keys\r\n*4\r\n$4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n*6\r\n$7\r\nlastkey\r\n:0\r\n\
+        *3\r\n+@read\r\n+@string\r\n+@fast\r\n*0\r\n*1\r\n*6\r\n$5\r\nflags\r\n\
+        *2\r\n+RO\r\n+access\r\n\
+        $12\r\nbegin_search\r\n*4\r\n$4\r\ntype\r\n$5\r\nindex\r\n$4\r\nspec\r\n\
+        *2\r\n$5\r\nindex\r\n:1\r\n\
+        $9\r\nfind_keys\r\n*4\r\n$4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n\
+        *6\r\n$7\r\nlastkey\r\n:0\r\n\
         $7\r\nkeystep\r\n:1\r\n$5\r\nlimit\r\n:0\r\n*0\r\n";
     assert_eq!(ask(&kv, "COMMAND INFO get nosuch").await, format!("*2\r\n{get}*-1\r\n"));
-    let client_id = "*1\r\n*10\r\n$9\r\nclient|id\r\n:2\r\n~3\r\n+noscript\r\n+loading\r\n+stale\r\n\
+    let client_id = "*1\r\n*10\r\n$9\r\nclient|id\r\n:2\r\n~3\r\n+noscript\r\n\
+    +loading\r\n+stale\r\n\
         :0\r\n:0\r\n:0\r\n~2\r\n+@slow\r\n+@connection\r\n~0\r\n~0\r\n~0\r\n";
     assert_eq!(resp3(&kv, "COMMAND INFO client|id").await, client_id);
     let mset = ask(&kv, "COMMAND INFO mset").await;
@@ -270,7 +275,8 @@ async fn config_takes_note_of_what_tools_set() {
         ("CONFIG SET foo bar", "-ERR Unknown option or number of arguments for CONFIG SET - 'foo'"),
         (
             "CONFIG SET maxmemory 1",
-            "-ERR CONFIG SET failed (possibly related to argument 'maxmemory') - can't set immutable config",
+            "-ERR CONFIG SET failed (possibly related to argument 'maxmemory') - \
+             can't set immutable config",
         ),
         ("CONFIG SET maxmemory 0", "+OK"),
         ("CONFIG SET a b c", "-ERR syntax error"),
@@ -288,7 +294,8 @@ async fn config_takes_note_of_what_tools_set() {
     ]
     .concat();
     let expected = "+OK\r\n-ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'\r\n\
-        -ERR CONFIG SET failed (possibly related to argument 'slowlog-max-len') - duplicate parameter\r\n\
+        -ERR CONFIG SET failed (possibly related to argument 'slowlog-max-len') - \
+        duplicate parameter\r\n\
         *4\r\n$25\r\nhash-max-listpack-entries\r\n$1\r\n3\r\n$15\r\nslowlog-max-len\r\n$1\r\n9\r\n";
     assert_eq!(String::from_utf8(talk(&kv, &input).await).unwrap(), expected);
 }

@@ -151,8 +151,8 @@ async fn large_values_and_nested_replies_come_whole() {
     assert!(talk(&kv, &words("GET a").repeat(3)).await == expected);
 }
 
-/// A client of a blocking library sends a whole pipeline before it reads: both sides would wait for each other if replies
-/// that cannot leave kept requests from coming in.
+/// A client of a blocking library sends a whole pipeline before it reads: both sides would wait for
+/// each other if replies that cannot leave kept requests from coming in.
 #[tokio::test(start_paused = true)]
 async fn a_client_may_send_much_before_it_reads() {
     let value = Bytes::from(vec![b'x'; 10_000]);

@@ -51,7 +51,8 @@ async fn exchange(stream: &mut TcpStream, command: &str, length: usize) -> Strin
 
 async fn rest(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
+    let end = stream.read_to_end(&mut answer);
+    tokio::time::timeout(Duration::from_secs(30), end).await.expect("the end comes").unwrap();
     String::from_utf8(answer).unwrap()
 }
 

@@ -1,4 +1,5 @@
-//! Conversations, byte for byte: what a connection answers by itself, and how it writes what the store answers.
+//! Conversations, byte for byte: what a connection answers by itself, and how it writes what the
+//! store answers.
 
 #![allow(clippy::unwrap_used)]
 
@@ -45,9 +46,11 @@ async fn every_reply_in_resp2() {
     let kv = Memory::scripted(every_shape());
     let answers = talk(&kv, &words("GET k").repeat(every_shape().len())).await;
     let expected = "+OK\r\n+string\r\n$-1\r\n*-1\r\n:-42\r\n:-9223372036854775808\r\n\
-        $3\r\n0.5\r\n$1\r\n3\r\n$6\r\n1e+300\r\n$7\r\n-1.5e-9\r\n$3\r\ninf\r\n$4\r\n-inf\r\n$3\r\nnan\r\n\
+        $3\r\n0.5\r\n$1\r\n3\r\n$6\r\n1e+300\r\n$7\r\n-1.5e-9\r\n$3\r\ninf\r\n\
+        $4\r\n-inf\r\n$3\r\nnan\r\n\
         $5\r\na\r\nb\0\r\n$0\r\n\r\n$10\r\nfor people\r\n\
-        *3\r\n:1\r\n*0\r\n$-1\r\n*2\r\n$1\r\nk\r\n*1\r\n$1\r\nv\r\n*0\r\n*1\r\n*2\r\n:1\r\n$3\r\n2.5\r\n\
+        *3\r\n:1\r\n*0\r\n$-1\r\n*2\r\n$1\r\nk\r\n*1\r\n$1\r\nv\r\n*0\r\n*1\r\n\
+        *2\r\n:1\r\n$3\r\n2.5\r\n\
         -WRONGTYPE two  lines\r\n";
     assert_eq!(String::from_utf8(answers).unwrap(), expected);
 }
@@ -67,7 +70,8 @@ async fn every_reply_in_resp3() {
     assert_eq!(&answers[hello.len()..], expected);
 }
 
-/// The encoder we take doubles and verbatim strings from leaves a NUL behind numbers just below a power of ten.
+/// The encoder we take doubles and verbatim strings from leaves a NUL behind numbers just below a
+/// power of ten.
 #[tokio::test]
 async fn numbers_and_lengths_near_powers_of_ten_have_no_nul() {
     let mut values = Vec::new();
@@ -100,7 +104,8 @@ async fn numbers_and_lengths_near_powers_of_ten_have_no_nul() {
 async fn hello_agrees_on_a_protocol() {
     let fields = |protocol: u8, id: u64| {
         format!(
-            "$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:{protocol}\r\n\
+            "$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n\
+            $5\r\nproto\r\n:{protocol}\r\n\
              $2\r\nid\r\n:{id}\r\n$4\r\nmode\r\n$7\r\ncluster\r\n$4\r\nrole\r\n$6\r\nmaster\r\n\
              $7\r\nmodules\r\n*0\r\n"
         )
@@ -415,8 +420,10 @@ async fn a_follower_sends_each_command_to_the_leader_with_its_own_slot() {
     kv.change(|cluster| {
         (cluster.node, cluster.role, cluster.leader) = (id("B"), Role::Follower, Some(id("A")));
     });
-    let input = "GET k\r\nSET {k}x 1\r\nMSET foo 1 bar 2\r\nDBSIZE\r\nFLUSHALL\r\nOBJECT ENCODING k\r\n\
-                 GET foo{}{bar}\r\nGET foo{{bar}}zap\r\nPING\r\nREADONLY\r\nGET k\r\nGET\r\nECHO a\r\n";
+    let input = "GET k\r\nSET {k}x 1\r\nMSET foo 1 bar 2\r\nDBSIZE\r\n\
+    FLUSHALL\r\nOBJECT ENCODING k\r\n\
+                 GET foo{}{bar}\r\nGET foo{{bar}}zap\r\nPING\r\nREADONLY\r\nGET k\r\n\
+                 GET\r\nECHO a\r\n";
     let expected = "-MOVED 7629 127.0.0.1:7001\r\n-MOVED 7629 127.0.0.1:7001\r\n\
         -MOVED 12182 127.0.0.1:7001\r\n-MOVED 0 127.0.0.1:7001\r\n-MOVED 0 127.0.0.1:7001\r\n\
         -MOVED 7629 127.0.0.1:7001\r\n-MOVED 8363 127.0.0.1:7001\r\n-MOVED 4015 127.0.0.1:7001\r\n\
@@ -432,7 +439,8 @@ async fn a_follower_sends_each_command_to_the_leader_with_its_own_slot() {
     assert_eq!(ask(&kv, "GET k").await, "-MOVED 7629 ::1:7001\r\n");
 }
 
-/// The leader was one when the batch was taken and none when it came to it: arrays and inline lines, each with its slot.
+/// The leader was one when the batch was taken and none when it came to it: arrays and inline
+/// lines, each with its slot.
 #[tokio::test]
 async fn a_batch_that_comes_too_late_moves_with_its_slots() {
     let kv = Memory::new();

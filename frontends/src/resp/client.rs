@@ -260,7 +260,8 @@ fn describe(client: &Client) -> String {
         Protocol::Resp3 => 3,
     };
     format!(
-        "id={} addr={} laddr={} fd=0 name={} age={age} idle={idle} flags=N db=0 sub=0 psub=0 ssub=0 \
+        "id={} addr={} laddr={} fd=0 name={} age={age} idle={idle} flags=N db=0 \
+        sub=0 psub=0 ssub=0 \
          multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 \
          tot-mem=0 events=r cmd={} user=default redir=-1 resp={resp} lib-name={} lib-ver={}",
         client.id,

@@ -1,8 +1,8 @@
 //! CLUSTER: the Raft group, told as a Redis Cluster.
 //!
-//! The leader is the master of all slots; the others are its replicas. While there is no leader the last one is shown:
-//! clients treat an error, or a cluster without a master, as the end, and a master that does not answer as something to
-//! try again.
+//! The leader is the master of all slots; the others are its replicas. While there is no leader the
+//! last one is shown: clients treat an error, or a cluster without a master, as the end, and a
+//! master that does not answer as something to try again.
 
 use std::fmt::Write;
 
@@ -15,7 +15,8 @@ use crate::{Cluster, Kv, Member, Status};
 
 /// How many slots there are.
 const SLOTS: i64 = 16_384;
-/// Redis' cluster bus is this much above the port clients use. There is none here, but the number is part of the format.
+/// Redis' cluster bus is this much above the port clients use. There is none here, but the number
+/// is part of the format.
 const BUS_OFFSET: u32 = 10_000;
 
 pub(super) async fn run<K: Kv>(server: &Server<K>, subcommand: &str, args: &[&[u8]]) -> Reply {
@@ -63,7 +64,8 @@ pub(super) fn shard_id(cluster: &Cluster) -> String {
     digits("shard", &identity.to_be_bytes())
 }
 
-/// Spreads a name over 160 bits: FNV-1a from different beginnings, each finished by a mix in which every bit counts.
+/// Spreads a name over 160 bits: FNV-1a from different beginnings, each finished by a mix in which
+/// every bit counts.
 fn digits(domain: &str, name: &[u8]) -> String {
     let mut text = String::with_capacity(48);
     for part in 0..3_u8 {
@@ -80,7 +82,8 @@ fn digits(domain: &str, name: &[u8]) -> String {
     text
 }
 
-/// Returns the master: who leads, or who led last, or, before the first election, the same one on every node.
+/// Returns the master: who leads, or who led last, or, before the first election, the same one on
+/// every node.
 pub(super) fn master(cluster: &Cluster) -> Option<&Member> {
     let leader = cluster.leader.or(cluster.last_leader);
     leader.and_then(|leader| cluster.member(leader)).or(cluster.members.first())
@@ -158,7 +161,8 @@ fn shard_node(
     master: &Member,
     member: &Member,
 ) -> Reply {
-    // How far others are only the leader knows; to the others they are as far as they themselves are.
+    // How far others are only the leader knows; to the others they are as far as they themselves
+    // are.
     let known = |status: &Status| {
         let peer = status.peers.iter().find(|peer| peer.id == member.id);
         peer.and_then(|peer| peer.match_index).unwrap_or(status.applied_index)

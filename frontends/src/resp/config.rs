@@ -1,7 +1,7 @@
 //! CONFIG: what tools ask for before they trust a server.
 //!
-//! raftkv is configured by flags. Here it shows what corresponds to parameters that Redis has, and takes note of some that
-//! tools insist on setting, to no effect; every other parameter is refused.
+//! raftkv is configured by flags. Here it shows what corresponds to parameters that Redis has, and
+//! takes note of some that tools insist on setting, to no effect; every other parameter is refused.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,8 @@ use crate::Kv;
 /// Values of CONFIG SET are kept for CONFIG GET, so they are short.
 const VALUE_BYTES_MAX: usize = 1024;
 
-/// Parameters with no effect here: how Redis lays out what it stores, what it logs, how it would save.
+/// Parameters with no effect here: how Redis lays out what it stores, what it logs, how it would
+/// save.
 const NOTED: &[(&str, &str)] = &[
     ("busy-reply-threshold", "5000"),
     ("client-query-buffer-limit", "16777216"),
@@ -47,7 +48,8 @@ const NOTED: &[(&str, &str)] = &[
     ("zset-max-ziplist-value", "64"),
 ];
 
-/// What is true and cannot be changed: the log is synced before a write is acknowledged, nothing is ever evicted.
+/// What is true and cannot be changed: the log is synced before a write is acknowledged, nothing is
+/// ever evicted.
 const FIXED: &[(&str, &str)] = &[
     ("appendfsync", "always"),
     ("appendonly", "yes"),

@@ -1,8 +1,8 @@
 //! One client: read much, run what is complete as few batches, answer with one write.
 //!
-//! Nothing is read while a batch is under way: that is the backpressure. Something is read while replies wait for a client
-//! that does not take them, up to the size of one request: a client that first sends a long pipeline and then reads
-//! would otherwise wait for us while we wait for it.
+//! Nothing is read while a batch is under way: that is the backpressure. Something is read while
+//! replies wait for a client that does not take them, up to the size of one request: a client that
+//! first sends a long pipeline and then reads would otherwise wait for us while we wait for it.
 
 mod delivery;
 
@@ -121,7 +121,8 @@ where
             () = self.client.asked_to_stop() => 0,
         };
         self.server.stats.input_bytes.add(read as u64);
-        // As much as is asked for comes: ask for more next time. Little comes: do not hold memory for more.
+        // As much as is asked for comes: ask for more next time. Little comes: do not hold memory
+        // for more.
         if read >= self.read_bytes {
             self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
         } else if read < self.read_bytes / 8 {
@@ -288,8 +289,8 @@ where
         turn: &mut Turn,
         input: &[u8],
     ) -> io::Result<Flow> {
-        // What came before is answered first: it may be what the command asks about, and the command may change how
-        // replies look.
+        // What came before is answered first: it may be what the command asks about, and the
+        // command may change how replies look.
         if !session::is_independent(spec) {
             self.execute(turn, input).await?;
         }
@@ -369,7 +370,8 @@ fn has_long_key(spec: &Spec, args: &[&[u8]], max_key_bytes: usize) -> bool {
         && spec.keys(args).any(|key| args.get(key).is_some_and(|key| key.len() > max_key_bytes))
 }
 
-/// A browser can be made to send its user's requests here; what it sends must not be taken for commands.
+/// A browser can be made to send its user's requests here; what it sends must not be taken for
+/// commands.
 fn is_http(words: &[&[u8]]) -> bool {
     let is_get_path = words.first().is_some_and(|word| word.eq_ignore_ascii_case(b"GET"))
         && words.get(1).is_some_and(|word| word.starts_with(b"/"));

@@ -1,13 +1,14 @@
 //! Replies as bytes, in RESP2 or RESP3.
 //!
-//! A reply may be far larger than what a reader who does not read may cost: `MGET` of a thousand values of 8 MiB is a
-//! thousand pointers here and gigabytes on the wire. So an aggregate is encoded step by step, with the socket between the
-//! steps, and a large value is never copied at all.
+//! A reply may be far larger than what a reader who does not read may cost: `MGET` of a thousand
+//! values of 8 MiB is a thousand pointers here and gigabytes on the wire. So an aggregate is
+//! encoded step by step, with the socket between the steps, and a large value is never copied at
+//! all.
 //!
-//! The replies that matter for speed are written by hand; so are null arrays and the heads of aggregates, which
-//! `redis_protocol` either cannot say or can only say of a tree that is complete in memory. It writes doubles and
-//! verbatim strings. Of everything it writes only as much is kept as it says it wrote: it reserves a byte too many for
-//! some numbers and leaves a NUL there.
+//! The replies that matter for speed are written by hand; so are null arrays and the heads of
+//! aggregates, which `redis_protocol` either cannot say or can only say of a tree that is complete
+//! in memory. It writes doubles and verbatim strings. Of everything it writes only as much is kept
+//! as it says it wrote: it reserves a byte too many for some numbers and leaves a NUL there.
 
 use std::vec;
 
@@ -103,7 +104,8 @@ impl Encoder {
         Step::Done
     }
 
-    /// Encodes a plain reply, or the head of one with parts; returns what is too large to be copied.
+    /// Encodes a plain reply, or the head of one with parts; returns what is too large to be
+    /// copied.
     fn encode(&mut self, reply: Reply, protocol: Protocol, out: &mut BytesMut) -> Option<Bytes> {
         let resp3 = protocol == Protocol::Resp3;
         match reply {
@@ -157,7 +159,8 @@ pub fn encode(reply: Reply, protocol: Protocol, out: &mut BytesMut) {
     assert_eq!(step, Step::Done, "only a limit makes an encoder stop");
 }
 
-/// Encodes an error whose text need not be UTF-8. A line end inside would look like the end of the reply.
+/// Encodes an error whose text need not be UTF-8. A line end inside would look like the end of the
+/// reply.
 pub fn error(text: &[u8], out: &mut BytesMut) {
     out.extend_from_slice(b"-");
     let start = out.len();

@@ -1,8 +1,9 @@
 //! What went wrong, in the words that Redis clients act on.
 //!
-//! Client libraries decide by an error's first word whether to send a command again, and to whom. `MOVED`, `CLUSTERDOWN`,
-//! `TRYAGAIN` and `LOADING` are sent again by all of them, without asking; they may only be said when nothing was done. An
-//! unknown outcome gets a word none of them knows, which they hand to whoever called them.
+//! Client libraries decide by an error's first word whether to send a command again, and to whom.
+//! `MOVED`, `CLUSTERDOWN`, `TRYAGAIN` and `LOADING` are sent again by all of them, without asking;
+//! they may only be said when nothing was done. An unknown outcome gets a word none of them knows,
+//! which they hand to whoever called them.
 
 use raftkv_storage::keyspace::Reply;
 use redis_protocol::redis_keyslot;
@@ -12,7 +13,8 @@ use crate::{Cluster, Error, Role, Unavailable};
 /// The slot of commands that name no key.
 pub const NO_KEY_SLOT: u16 = 0;
 
-/// Returns the slot of a key: CRC16 of it, or of what stands between its first `{` and the next `}`.
+/// Returns the slot of a key: CRC16 of it, or of what stands between its first `{` and the next
+/// `}`.
 #[must_use]
 pub fn slot(key: &[u8]) -> u16 {
     redis_keyslot(key)
@@ -51,7 +53,8 @@ pub fn reply(error: &Error, cluster: &Cluster, slot: u16) -> Reply {
         Error::Unavailable(Unavailable::Overloaded) => {
             Reply::error("TRYAGAIN Too many writes are under way, nothing was done")
         }
-        // To send it again would not help before somebody has made room: Redis' word for "cannot persist".
+        // To send it again would not help before somebody has made room: Redis' word for "cannot
+        // persist".
         Error::Unavailable(Unavailable::NoSpace) => Reply::error(
             "MISCONF No space left on the disk for the log: writes are refused, nothing was done",
         ),
@@ -64,7 +67,8 @@ pub fn reply(error: &Error, cluster: &Cluster, slot: u16) -> Reply {
     }
 }
 
-/// Returns the text of the error for a command that is not in the table, as Redis 7 words and cuts it.
+/// Returns the text of the error for a command that is not in the table, as Redis 7 words and cuts
+/// it.
 #[must_use]
 pub fn unknown_command(name: &[u8], arguments: &[&[u8]]) -> Vec<u8> {
     const SHOWN_BYTES: usize = 128;
@@ -93,7 +97,8 @@ pub fn unknown_subcommand(container: &str, name: &[u8]) -> Reply {
     Reply::error(format!("ERR unknown subcommand '{name}'. Try {container} HELP."))
 }
 
-/// Returns the error for a wrong number of arguments; of a subcommand, the name is `container|name`.
+/// Returns the error for a wrong number of arguments; of a subcommand, the name is
+/// `container|name`.
 #[must_use]
 pub fn wrong_arity(name: &str) -> Reply {
     Reply::error(format!("ERR wrong number of arguments for '{name}' command"))

@@ -1,6 +1,7 @@
 //! Patterns as Redis has them: `*`, `?`, `[a-z]`, `[^a]`, `\` before a character that means itself.
 //!
-//! One place to return to is enough, the last star; so a pattern takes at most pattern times text steps, and no stack.
+//! One place to return to is enough, the last star; so a pattern takes at most pattern times text
+//! steps, and no stack.
 
 /// Returns whether all of `text` matches; the case of ASCII letters does not matter.
 pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {

@@ -81,7 +81,8 @@ fn greeting<K: Kv>(server: &Server<K>, client: &Client, protocol: Protocol) -> R
     ])
 }
 
-/// AUTH [user] password: there are no passwords. As in Redis without any, the default user comes in with whatever it says.
+/// AUTH [user] password: there are no passwords. As in Redis without any, the default user comes in
+/// with whatever it says.
 pub(super) fn auth(args: &[&[u8]]) -> Reply {
     match args {
         [_password] => Reply::error(

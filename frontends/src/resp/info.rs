@@ -41,7 +41,8 @@ fn sections<K: Kv>() -> [Section<K>; 11] {
     ]
 }
 
-/// INFO [section ...]: without one, or with `default`, `all`, `everything`, all there are; unknown ones are empty.
+/// INFO [section ...]: without one, or with `default`, `all`, `everything`, all there are; unknown
+/// ones are empty.
 pub(super) async fn run<K: Kv>(server: &Server<K>, args: &[&[u8]]) -> Reply {
     let status = server.kv.status(false).await.unwrap_or(UNKNOWN);
     let cluster = Cluster::clone(&server.kv.cluster().borrow());
@@ -129,7 +130,8 @@ fn clients<K: Kv>(facts: &Facts<'_, K>, text: &mut String) -> fmt::Result {
 }
 
 fn memory<K: Kv>(facts: &Facts<'_, K>, text: &mut String) -> fmt::Result {
-    // One line about the process that is always there and never blocks; elsewhere the log is the best guess.
+    // One line about the process that is always there and never blocks; elsewhere the log is the
+    // best guess.
     let resident = std::fs::read_to_string("/proc/self/statm")
         .ok()
         .and_then(|line| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok())

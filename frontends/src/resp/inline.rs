@@ -2,12 +2,13 @@
 
 use super::scanner::ProtocolError;
 
-/// Splits a line into words as a shell would: by spaces, with `"…"` (escapes `\n \r \t \b \a \xHH \\ \"`) and `'…'` (escape
-/// `\'`). A closing quote must be followed by a space or the end.
+/// Splits a line into words as a shell would: by spaces, with `"…"` (escapes `\n \r \t \b \a \xHH
+/// \\ \"`) and `'…'` (escape `\'`). A closing quote must be followed by a space or the end.
 ///
 /// # Errors
 ///
-/// [`ProtocolError::UnbalancedQuotes`] if a quote is not closed, or something touches it from behind.
+/// [`ProtocolError::UnbalancedQuotes`] if a quote is not closed, or something touches it from
+/// behind.
 pub fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, ProtocolError> {
     let mut words = Vec::new();
     let mut rest = line.trim_ascii_start();

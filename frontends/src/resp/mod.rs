@@ -1,9 +1,10 @@
 //! The Redis protocol: a Raft group that looks like a Redis Cluster of one shard.
 //!
-//! The leader is the master of all slots, the followers are its replicas, and `MOVED` is how a client finds it: then every
-//! cluster client follows a failover by itself. Reading order: [`scanner`] finds where a request ends, `connection` runs
-//! what has arrived as few batches, [`encode`] writes replies, [`errors`] words what went wrong; `session` and the files
-//! beside it answer what needs no key.
+//! The leader is the master of all slots, the followers are its replicas, and `MOVED` is how a
+//! client finds it: then every cluster client follows a failover by itself. Reading order:
+//! [`scanner`] finds where a request ends, `connection` runs what has arrived as few batches,
+//! [`encode`] writes replies, [`errors`] words what went wrong; `session` and the files beside it
+//! answer what needs no key.
 
 mod client;
 mod cluster;
@@ -49,11 +50,11 @@ pub struct Options {
     pub max_args: usize,
     /// Bytes of one argument.
     pub max_bulk_bytes: usize,
-    /// Bytes of one request. A connection holds the part of one that has arrived, and, while its client does not take its
-    /// replies, as much again.
+    /// Bytes of one request. A connection holds the part of one that has arrived, and, while its
+    /// client does not take its replies, as much again.
     pub max_request_bytes: usize,
-    /// Bytes of unfinished requests that all connections together may hold, beyond 128 KiB each. The one whose request
-    /// grows past this is closed.
+    /// Bytes of unfinished requests that all connections together may hold, beyond 128 KiB each.
+    /// The one whose request grows past this is closed.
     pub max_held_bytes: u64,
     /// Bytes of one key.
     pub max_key_bytes: usize,
@@ -63,7 +64,8 @@ pub struct Options {
     pub max_batch_commands: usize,
     /// Bytes of commands in one batch, unless a single command has more.
     pub max_batch_bytes: usize,
-    /// Bytes of encoded replies that wait for the socket; what does not fit is encoded when these are gone.
+    /// Bytes of encoded replies that wait for the socket; what does not fit is encoded when these
+    /// are gone.
     pub max_output_bytes: usize,
     /// How long a client may leave its replies unread before it is cut off.
     pub write_timeout: Duration,
@@ -180,11 +182,13 @@ impl<K> Drop for Leaves<'_, K> {
     }
 }
 
-/// Serves RESP until `stop` is ready; then finishes what was read, closes all connections, and returns.
+/// Serves RESP until `stop` is ready; then finishes what was read, closes all connections, and
+/// returns.
 ///
 /// # Errors
 ///
-/// If the listener has no address. Nothing that a client does, and nothing that `accept` returns, ends it.
+/// If the listener has no address. Nothing that a client does, and nothing that `accept` returns,
+/// ends it.
 pub async fn serve<K: Kv>(
     listener: TcpListener,
     kv: K,
@@ -255,7 +259,8 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
-/// A client that gave up before it was accepted is no reason to wait; having no file descriptors left is.
+/// A client that gave up before it was accepted is no reason to wait; having no file descriptors
+/// left is.
 async fn back_off(error: &io::Error) {
     let is_gone = matches!(
         error.kind(),

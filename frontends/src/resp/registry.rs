@@ -54,7 +54,8 @@ impl Stats {
     }
 }
 
-/// Bytes of unfinished requests that all connections hold together, beyond what each may hold for nothing.
+/// Bytes of unfinished requests that all connections hold together, beyond what each may hold for
+/// nothing.
 #[derive(Debug, Default)]
 pub(super) struct Held(AtomicU64);
 

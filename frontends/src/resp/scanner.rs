@@ -1,8 +1,9 @@
 //! Where a request ends: the only code that meets bytes nobody has checked.
 //!
-//! A request is an inline line or a flat array of bulk strings; nothing nests, so nothing recurses. The scanner is fed the
-//! same buffer again and again as it grows, remembers how far it got, and looks at each byte once. It reserves memory for
-//! what has arrived, never for what a length announces, and judges every limit as soon as the bytes that break it are there.
+//! A request is an inline line or a flat array of bulk strings; nothing nests, so nothing recurses.
+//! The scanner is fed the same buffer again and again as it grows, remembers how far it got, and
+//! looks at each byte once. It reserves memory for what has arrived, never for what a length
+//! announces, and judges every limit as soon as the bytes that break it are there.
 
 use std::ops::Range;
 
@@ -103,7 +104,8 @@ impl Scanner {
 
     /// Returns the request at the start of `bytes`, or `None` if its end has not arrived.
     ///
-    /// After `None` the caller comes again with the same bytes and more; after a request, with the bytes that follow it.
+    /// After `None` the caller comes again with the same bytes and more; after a request, with the
+    /// bytes that follow it.
     ///
     /// # Errors
     ///
@@ -155,13 +157,15 @@ impl Scanner {
         &self.arguments
     }
 
-    /// Hands out the list of [`Scanner::arguments`], to be used while the scanner cannot be borrowed.
+    /// Hands out the list of [`Scanner::arguments`], to be used while the scanner cannot be
+    /// borrowed.
     #[must_use]
     pub fn take_arguments(&mut self) -> Vec<Range<u32>> {
         std::mem::take(&mut self.arguments)
     }
 
-    /// Takes a list back, so that the next request needs no new one; an unusually long one is let go.
+    /// Takes a list back, so that the next request needs no new one; an unusually long one is let
+    /// go.
     pub fn put_arguments(&mut self, mut list: Vec<Range<u32>>) {
         if self.state == State::Start && list.capacity() <= LIST_CAPACITY_MAX {
             list.clear();
@@ -216,7 +220,8 @@ impl Scanner {
         Ok(true)
     }
 
-    /// Returns where the line that begins at `position` has its `\r`, once the byte after it has arrived too.
+    /// Returns where the line that begins at `position` has its `\r`, once the byte after it has
+    /// arrived too.
     fn line(
         &mut self,
         bytes: &[u8],

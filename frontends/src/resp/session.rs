@@ -1,5 +1,5 @@
-//! What a connection answers by itself, whatever the state of the cluster: a session command never fails because there is no
-//! leader.
+//! What a connection answers by itself, whatever the state of the cluster: a session command never
+//! fails because there is no leader.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -61,7 +61,8 @@ pub(super) fn check(spec: &'static Spec, args: &[&[u8]]) -> Result<(), Reply> {
     }
 }
 
-/// Returns whether a command neither asks about what came before it nor changes how the rest is answered.
+/// Returns whether a command neither asks about what came before it nor changes how the rest is
+/// answered.
 pub(super) fn is_independent(spec: &Spec) -> bool {
     matches!(
         spec.name,

@@ -1,4 +1,5 @@
-//! What one read from the socket asks for: a batch for the keyspace, and the order in which everything is answered.
+//! What one read from the socket asks for: a batch for the keyspace, and the order in which
+//! everything is answered.
 //!
 //! ```text
 //! GET a · PING · SET b 1 · FOO      read at once

@@ -1,11 +1,13 @@
 //! WAIT: how many followers hold what this connection has written.
 //!
-//! In raftkv a write is acknowledged when a majority has it on disk, so WAIT is never needed for safety. It tells how far
-//! beyond the majority a write has got: the number of live followers that have acknowledged everything that was committed
-//! when WAIT arrived. Only the leader knows that; elsewhere the answer is 0, at once, since nothing was written here.
+//! In raftkv a write is acknowledged when a majority has it on disk, so WAIT is never needed for
+//! safety. It tells how far beyond the majority a write has got: the number of live followers that
+//! have acknowledged everything that was committed when WAIT arrived. Only the leader knows that;
+//! elsewhere the answer is 0, at once, since nothing was written here.
 //!
-//! Nobody waits longer than [`Options::max_wait`](super::Options::max_wait), not even with timeout 0, and nobody waits for
-//! more followers than there are: the reply says how many there were in the end, which is what WAIT's reply is for.
+//! Nobody waits longer than [`Options::max_wait`](super::Options::max_wait), not even with timeout
+//! 0, and nobody waits for more followers than there are: the reply says how many there were in the
+//! end, which is what WAIT's reply is for.
 
 use std::time::Duration;
 
@@ -16,7 +18,8 @@ use tokio::time::{Instant, sleep};
 use super::{Server, errors, scanner};
 use crate::{Kv, Role, Status};
 
-/// How soon a follower is asked about again; doubled each time, since most answer at once or not soon.
+/// How soon a follower is asked about again; doubled each time, since most answer at once or not
+/// soon.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 

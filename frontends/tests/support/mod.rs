@@ -33,7 +33,8 @@ struct Inner {
 enum Mode {
     /// A keyspace.
     Real,
-    /// The first command ever gets 1, the next one 2, and so on: order can be read from the replies.
+    /// The first command ever gets 1, the next one 2, and so on: order can be read from the
+    /// replies.
     Counting,
     /// What the test has laid down.
     Scripted,

@@ -13,9 +13,11 @@ use crate::resp::encode::Step;
 use crate::resp::errors;
 use crate::resp::turn::{Answer, Turn};
 
-/// An output buffer up to this size is kept while the client is idle: there may be ten thousand of them.
+/// An output buffer up to this size is kept while the client is idle: there may be ten thousand of
+/// them.
 const OUTPUT_KEPT_BYTES: usize = 16 * 1024;
-/// How much of what a client still sends is thrown away after an error, so that the error reaches it.
+/// How much of what a client still sends is thrown away after an error, so that the error reaches
+/// it.
 const LINGER_BYTES: usize = 16 << 20;
 const LINGER_TIME: Duration = Duration::from_secs(1);
 
@@ -24,7 +26,8 @@ where
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send,
 {
-    /// Has the batch carried out and puts all answers into the output, in the order they were asked for.
+    /// Has the batch carried out and puts all answers into the output, in the order they were asked
+    /// for.
     pub(super) async fn execute(&mut self, turn: &mut Turn, input: &[u8]) -> io::Result<()> {
         let batch = std::mem::take(&mut turn.batch);
         let asked = batch.len();
@@ -148,8 +151,8 @@ where
         }
     }
 
-    /// Ends the stream. Closing a socket with unread input makes the kernel throw away what is on its way to the client;
-    /// so after an error what still comes is read for a moment.
+    /// Ends the stream. Closing a socket with unread input makes the kernel throw away what is on
+    /// its way to the client; so after an error what still comes is read for a moment.
     pub(super) async fn close(mut self, flow: Flow) -> io::Result<()> {
         timeout(self.server.options.write_timeout, self.writer.shutdown()).await??;
         if flow != Flow::Reject {
