@@ -251,7 +251,7 @@ async fn command_describes_the_table_as_redis_does() {
         assert_eq!(ask(&kv, command).await, format!("{expected}\r\n"), "{command}");
     }
     let docs = resp3(&kv, "COMMAND DOCS get").await;
-    let expected = "%1\r\n$3\r\nget\r\n%3\r\n$7\r\nsummary\r\n$22\r\nGet the value of a key\r\n\
+    let expected = "%1\r\n$3\r\nget\r\n%3\r\n$7\r\nsummary\r\n$14\r\nReads a string\r\n\
         $5\r\nsince\r\n$5\r\n1.0.0\r\n$5\r\ngroup\r\n$6\r\nstring\r\n";
     assert_eq!(docs, expected);
     let count: usize = ask(&kv, "COMMAND COUNT").await[1..].trim_end().parse().unwrap();

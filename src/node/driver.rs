@@ -11,7 +11,7 @@ use raftkv_frontends::{Cluster, Error, PeerStatus, Role, Status, Unavailable};
 use raftkv_storage::keyspace::command::Batch;
 use raftkv_storage::snapshot::Received;
 use raftkv_storage::types::{ClusterId, NodeId};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::disk::{Disk, Done};
@@ -25,6 +25,8 @@ use crate::transport::{Inbound, Transport};
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// The most events of one kind in one turn: keeps a turn short enough for heartbeats under any load.
 const EVENTS_MAX: usize = 1024;
+/// Reads on views that run at once. Each may take a thread and tens of megabytes; the others wait.
+const HEAVY_READS_MAX: usize = 4;
 /// How long a client waits for an outcome, at the most. Leadership that cannot be used is lost much sooner; what takes
 /// this long is a disk that hangs, or is full.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
@@ -69,6 +71,7 @@ pub(crate) struct Driver {
     /// Requests that wait for their outcome.
     waiting: BTreeMap<RequestId, Waiting>,
     last_request: u64,
+    heavy_slots: Arc<Semaphore>,
     /// The file of the snapshot that the core decides about in this turn.
     incoming: Option<Received>,
     /// What peers said that refused us as of another cluster.
@@ -110,6 +113,7 @@ impl Driver {
             cluster,
             waiting: BTreeMap::new(),
             last_request: 0,
+            heavy_slots: Arc::new(Semaphore::new(HEAVY_READS_MAX)),
             incoming: None,
             foreign: BTreeMap::new(),
         }
@@ -333,9 +337,14 @@ impl Driver {
 
     fn run_heavy(&mut self, heavy: HeavyReads) {
         let Some(waiting) = self.waiting.remove(&heavy.request) else { return };
-        tokio::task::spawn_blocking(move || {
-            let replies = heavy.view.read(&heavy.reads, heavy.clock_ms);
-            let _ = waiting.reply.send(Ok(replies));
+        let slots = Arc::clone(&self.heavy_slots);
+        tokio::spawn(async move {
+            let _slot = slots.acquire_owned().await;
+            let reading = tokio::task::spawn_blocking(move || {
+                let replies = heavy.view.read(&heavy.reads, heavy.clock_ms);
+                let _ = waiting.reply.send(Ok(replies));
+            });
+            let _ = reading.await;
         });
     }
 

@@ -6,7 +6,8 @@
 
 use std::fmt::Write;
 
-use raftkv_storage::keyspace::Reply;
+use raftkv_storage::keyspace::command::Batch;
+use raftkv_storage::keyspace::{Reply, slots};
 use raftkv_storage::types::NodeId;
 
 use super::session::help;
@@ -14,7 +15,7 @@ use super::{Server, errors, scanner};
 use crate::{Cluster, Kv, Member, Status};
 
 /// How many slots there are.
-const SLOTS: i64 = 16_384;
+const SLOTS: u16 = 16_384;
 /// Redis' cluster bus is this much above the port clients use. There is none here, but the number
 /// is part of the format.
 const BUS_OFFSET: u32 = 10_000;
@@ -30,13 +31,15 @@ pub(super) async fn run<K: Kv>(server: &Server<K>, subcommand: &str, args: &[&[u
         "myshardid" => Reply::bulk(shard_id(&cluster)),
         "keyslot" => Reply::Integer(errors::slot(args[0]).into()),
         "countkeysinslot" => match slot(args[0]) {
-            // The keyspace is not divided by slots: nothing is ever moved by slot.
-            Ok(Some(_)) => Reply::Integer(0),
+            Ok(Some(slot)) => ask(server, slot, slots::count(slot)).await,
             Ok(None) => Reply::error("ERR Invalid slot"),
             Err(error) => error,
         },
         "getkeysinslot" => match (slot(args[0]), scanner::integer(args[1])) {
-            (Ok(Some(_)), Some(0..)) => Reply::Array(Vec::new()),
+            (Ok(Some(slot)), Some(count @ 0..)) => {
+                let limit = usize::try_from(count).unwrap_or(usize::MAX);
+                ask(server, slot, slots::keys(slot, limit)).await
+            }
             (Ok(_), Some(_)) => Reply::error("ERR Invalid slot or number of keys"),
             (Err(error), _) => error,
             (_, None) => errors::not_an_integer(),
@@ -48,9 +51,18 @@ pub(super) async fn run<K: Kv>(server: &Server<K>, subcommand: &str, args: &[&[u
     }
 }
 
-fn slot(text: &[u8]) -> Result<Option<i64>, Reply> {
+fn slot(text: &[u8]) -> Result<Option<u16>, Reply> {
     let number = scanner::integer(text).ok_or_else(errors::not_an_integer)?;
-    Ok(Some(number).filter(|number| (0..SLOTS).contains(number)))
+    Ok(u16::try_from(number).ok().filter(|slot| *slot < SLOTS))
+}
+
+/// Asks the keyspace about the keys of a slot. It is not divided by slots, since nothing is ever
+/// moved by slot: this walks over all keys.
+async fn ask<K: Kv>(server: &Server<K>, slot: u16, question: Batch) -> Reply {
+    match server.kv.execute(question).await {
+        Ok(mut replies) => replies.pop().unwrap_or(Reply::Null),
+        Err(error) => errors::reply(&error, &server.kv.cluster().borrow(), slot),
+    }
 }
 
 /// Returns the 40 hexadecimal digits that stand for a node: the same on every node, and for ever.
@@ -109,7 +121,7 @@ fn slots(cluster: &Cluster) -> Reply {
             Reply::Map(Vec::new()),
         ])
     };
-    let mut range = vec![Reply::Integer(0), Reply::Integer(SLOTS - 1), node(master)];
+    let mut range = vec![Reply::Integer(0), Reply::Integer((SLOTS - 1).into()), node(master)];
     range.extend(others(cluster, master).filter(|member| is_live(cluster, member)).map(node));
     Reply::Array(vec![Reply::Array(range)])
 }
@@ -148,7 +160,7 @@ fn shards(cluster: &Cluster, status: Option<&Status>) -> Reply {
     let Some(master) = master(cluster) else { return Reply::Array(Vec::new()) };
     let nodes = std::iter::once(master).chain(others(cluster, master));
     let nodes = nodes.map(|member| shard_node(cluster, status, master, member)).collect();
-    let slots = vec![Reply::Integer(0), Reply::Integer(SLOTS - 1)];
+    let slots = vec![Reply::Integer(0), Reply::Integer((SLOTS - 1).into())];
     Reply::Array(vec![Reply::Map(vec![
         (Reply::bulk("slots"), Reply::Array(slots)),
         (Reply::bulk("nodes"), Reply::Array(nodes)),

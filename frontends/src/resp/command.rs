@@ -1,10 +1,11 @@
 //! COMMAND: the command table, as clients read it.
 
+use raftkv_storage::keyspace::glob;
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::command::{self as table, Flags, Spec};
 
 use super::session::help;
-use super::{errors, glob};
+use super::errors;
 
 /// `args` begin with the name of the subcommand, if there is one.
 pub(super) fn run(subcommand: Option<&str>, args: &[&[u8]]) -> Reply {
@@ -121,7 +122,7 @@ fn list(options: &[&[u8]]) -> Reply {
     if by.eq_ignore_ascii_case(b"module") {
         names(&|_| false)
     } else if by.eq_ignore_ascii_case(b"pattern") {
-        names(&|spec| glob::matches(value, spec.name.as_bytes()))
+        names(&|spec| glob::matches_name(value, spec.name))
     } else if by.eq_ignore_ascii_case(b"aclcat") {
         let is_wanted = |name: &str| name.as_bytes()[1..].eq_ignore_ascii_case(value);
         names(&|spec| spec.flags.categories().any(is_wanted))

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use raftkv_storage::keyspace::glob;
 use raftkv_storage::keyspace::Reply;
 
 use super::session::help;
-use super::{Options, Server, errors, glob};
+use super::{Options, Server, errors};
 use crate::Kv;
 
 /// Values of CONFIG SET are kept for CONFIG GET, so they are short.
@@ -110,7 +111,7 @@ pub(super) fn run<K: Kv>(server: &Server<K>, subcommand: &str, args: &[&[u8]]) -
 fn get(parameters: &Parameters, patterns: &[&[u8]]) -> Reply {
     let all = parameters.lock();
     let is_wanted =
-        |name: &str| patterns.iter().any(|pattern| glob::matches(pattern, name.as_bytes()));
+        |name: &str| patterns.iter().any(|pattern| glob::matches_name(pattern, name));
     let wanted = all.iter().filter(|(name, _)| is_wanted(name));
     Reply::Map(wanted.map(|(name, found)| (Reply::bulk(name), Reply::bulk(&found.value))).collect())
 }

@@ -13,7 +13,6 @@ mod config;
 mod connection;
 pub mod encode;
 pub mod errors;
-mod glob;
 mod hello;
 mod info;
 pub mod inline;

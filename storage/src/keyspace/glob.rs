@@ -1,4 +1,4 @@
-//! Patterns of KEYS and SCAN, as Redis has them: `*`, `?`, `[a-z]`, `[^a]`, `\` before a byte that
+//! Patterns as Redis has them: `*`, `?`, `[a-z]`, `[^a]`, `\` before a byte that
 //! means itself.
 //!
 //! A mismatch goes back to the last star alone, so the work is at most the product of both lengths,
@@ -7,6 +7,13 @@
 
 /// How many steps one match may take. Patterns made by people take a few for each byte.
 pub(super) const STEPS_MAX: u64 = 1 << 18;
+
+/// Returns whether the pattern matches the whole name, whatever the case of their letters.
+#[must_use]
+pub fn matches_name(pattern: &[u8], name: &str) -> bool {
+    let (pattern, name) = (pattern.to_ascii_lowercase(), name.to_ascii_lowercase());
+    matches(&pattern, name.as_bytes(), &mut STEPS_MAX.clone())
+}
 
 /// Returns whether the pattern matches the whole text; subtracts the work from `steps`, and gives
 /// up when none are left.

@@ -25,7 +25,7 @@ mod database;
 mod expire;
 mod float;
 mod generic;
-mod glob;
+pub mod glob;
 mod hash;
 pub mod http;
 mod number;

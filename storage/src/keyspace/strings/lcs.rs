@@ -8,7 +8,6 @@ use super::super::command::Args;
 use super::super::number::{self, integer};
 use super::super::reply::SYNTAX;
 use super::super::{Reader, Reply};
-use super::MAX_VALUE_BYTES;
 
 #[derive(Default)]
 struct Options {
@@ -42,6 +41,9 @@ impl Options {
     }
 }
 
+/// The most bytes of the table of 32-bit lengths. Redis limits the same table, by `proto-max-bulk-len`.
+const TABLE_BYTES_MAX: u128 = 64 << 20;
+
 pub(super) fn lcs(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let string = |key| {
         let text = "ERR The specified keys must contain string values";
@@ -51,9 +53,8 @@ pub(super) fn lcs(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> 
     let (a, b) = (a.map_or(&[][..], |a| &a[..]), b.map_or(&[][..], |b| &b[..]));
     let options = Options::parse(args.from(2))?;
 
-    // Redis' limit is on its table of 32-bit lengths.
     let cells = (a.len() as u128 + 1) * (b.len() as u128 + 1);
-    if cells * 4 > MAX_VALUE_BYTES as u128 {
+    if cells * 4 > TABLE_BYTES_MAX {
         let text = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
         return Err(Reply::error(text));
     }

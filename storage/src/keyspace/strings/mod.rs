@@ -16,8 +16,9 @@ use number::{decr, decrby, incr, incrby, incrbyfloat};
 use range::{append, getrange, setrange, strlen};
 use set::{getex, psetex, set, setex};
 
-/// The most bytes a string may have: Redis' default for `proto-max-bulk-len`.
-pub(super) const MAX_VALUE_BYTES: usize = 512 << 20;
+/// The most bytes a string may have: as much as a client may send at once. Redis lets `SETRANGE`
+/// grow one to 512 MiB; here a request of forty bytes would take that much on every node.
+pub(super) const MAX_VALUE_BYTES: usize = 8 << 20;
 
 /// The commands of strings.
 pub(super) const ROWS: &[Spec] = &[
