@@ -1,8 +1,9 @@
-//! Three raftkv nodes against one redis-server that syncs every write, in turns, on this machine, under the same load.
+//! Three raftkv nodes against one redis-server that syncs every write, in turns, on this machine,
+//! under the same load.
 //!
-//! `cargo bench --bench compare` needs `redis-server` and `redis-benchmark` on the PATH. On a machine that other work
-//! shares, only the ratios mean something. Options after `--`: `--rounds N` (3), `--requests N` (scaled to each test by
-//! default).
+//! `cargo bench --bench compare` needs `redis-server` and `redis-benchmark` on the PATH. On a
+//! machine that other work shares, only the ratios mean something. Options after `--`: `--rounds N`
+//! (3), `--requests N` (scaled to each test by default).
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 

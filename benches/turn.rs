@@ -1,7 +1,8 @@
-//! What a turn of the core costs a leader of three: propose, send, persist, hear two acknowledgements, commit.
+//! What a turn of the core costs a leader of three: propose, send, persist, hear two
+//! acknowledgements, commit.
 //!
-//! `cargo bench --bench turn`. The peer, in the same run, is a bare `VecDeque` that the same entries are pushed into and
-//! drained from twice: about the least that could be done with them.
+//! `cargo bench --bench turn`. The peer, in the same run, is a bare `VecDeque` that the same
+//! entries are pushed into and drained from twice: about the least that could be done with them.
 
 use std::collections::VecDeque;
 use std::hint::black_box;

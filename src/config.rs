@@ -1,7 +1,7 @@
 //! From flags and environment to one checked [`Config`].
 //!
-//! Everything that can be wrong with what the operator said is found here, before a file is touched or a port is opened,
-//! and said in one line that names the flag.
+//! Everything that can be wrong with what the operator said is found here, before a file is touched
+//! or a port is opened, and said in one line that names the flag.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use raftkv_frontends::Member;
 use raftkv_storage::types::NodeId;
 
-/// What `raftkv serve` was told. Every flag can also be given by an environment variable: `--node-id` by `RAFTKV_NODE_ID`,
-/// and so on.
+/// What `raftkv serve` was told. Every flag can also be given by an environment variable:
+/// `--node-id` by `RAFTKV_NODE_ID`, and so on.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServeArgs {
     /// This node's name, unique in its cluster: 1 to 32 characters out of A-Z a-z 0-9 _ . -
@@ -35,23 +35,29 @@ pub struct ServeArgs {
     /// Where this node keeps its log and snapshots; created if it is not there
     #[arg(long, env = "RAFTKV_DATA_DIR", value_name = "DIR")]
     pub data_dir: PathBuf,
-    /// The other nodes: ID=HOST:PORT of their gRPC ports, separated by commas; none for a cluster of one
+    /// The other nodes: ID=HOST:PORT of their gRPC ports, separated by commas; none for a cluster
+    /// of one
     #[arg(long, env = "RAFTKV_GRPC_PEERS", default_value = "", value_name = "ID=HOST:PORT,…")]
     pub grpc_peers: String,
-    /// Where HTTP clients reach each node (this one may be among them), for redirects: ID=URL, separated by commas
+    /// Where HTTP clients reach each node (this one may be among them), for redirects: ID=URL,
+    /// separated by commas
     #[arg(long, env = "RAFTKV_HTTP_PEERS", default_value = "", value_name = "ID=URL,…")]
     pub http_peers: String,
-    /// Where Redis clients reach each node (this one may be among them), for redirects: ID=HOST:PORT, separated by commas
+    /// Where Redis clients reach each node (this one may be among them), for redirects:
+    /// ID=HOST:PORT, separated by commas
     #[arg(long, env = "RAFTKV_RESP_PEERS", default_value = "", value_name = "ID=HOST:PORT,…")]
     pub resp_peers: String,
-    /// Allow a --host that is not loopback: anyone who reaches the ports can read and write everything
+    /// Allow a --host that is not loopback: anyone who reaches the ports can read and write
+    /// everything
     #[arg(long, env = "RAFTKV_INSECURE_LISTEN")]
     pub insecure_listen: bool,
-    /// The size of one segment of the log, in bytes: 48 MiB (the largest request fits twice) to 1 GiB
+    /// The size of one segment of the log, in bytes: 48 MiB (the largest request fits twice) to 1
+    /// GiB
     #[arg(long, env = "RAFTKV_WAL_SEGMENT_BYTES", default_value_t = 64 << 20, value_name = "BYTES")]
     #[arg(value_parser = clap::value_parser!(u64).range((48 << 20)..=(1 << 30)))]
     pub wal_segment_bytes: u64,
-    /// Take a snapshot after this many bytes of log (later, when the last snapshot was larger than that)
+    /// Take a snapshot after this many bytes of log (later, when the last snapshot was larger than
+    /// that)
     #[arg(long, env = "RAFTKV_SNAPSHOT_LOG_BYTES", default_value_t = 1 << 20, value_name = "BYTES")]
     #[arg(value_parser = clap::value_parser!(u64).range((64 << 10)..=(1 << 40)))]
     pub snapshot_log_bytes: u64,
@@ -120,8 +126,8 @@ pub enum ConfigError {
     },
     /// The address could be reached by others, and nothing protects it.
     #[error(
-        "--host {0} is not a loopback address, and there is no TLS and no password yet: anyone who reaches the ports can \
-         read and write everything; give --insecure-listen to allow it"
+        "--host {0} is not a loopback address, and there is no TLS and no password yet: anyone \
+         who reaches the ports can read and write everything; give --insecure-listen to allow it"
     )]
     Exposed(String),
 }
@@ -180,8 +186,8 @@ fn to_usize(flag: &'static str, bytes: u64) -> Result<usize, ConfigError> {
     usize::try_from(bytes).map_err(|_| invalid(flag, "too large for this machine"))
 }
 
-/// Refuses an address that others may reach, unless the operator says so. A name counts as loopback only if it is
-/// `localhost`: what another one resolves to can change.
+/// Refuses an address that others may reach, unless the operator says so. A name counts as loopback
+/// only if it is `localhost`: what another one resolves to can change.
 fn check_exposure(host: &str, allowed: bool) -> Result<(), ConfigError> {
     let loopback = match host.parse::<IpAddr>() {
         Ok(address) => address.is_loopback(),
@@ -242,7 +248,8 @@ fn parse_url(text: &str) -> Result<String, String> {
     if valid { Ok(url.to_owned()) } else { Err(format!("{text:?} is not an http:// URL")) }
 }
 
-/// Makes a list of client addresses name exactly the nodes of the cluster, or says which it misses or has too many.
+/// Makes a list of client addresses name exactly the nodes of the cluster, or says which it misses
+/// or has too many.
 fn complete<T, P>(
     flag: &'static str,
     mut addresses: BTreeMap<NodeId, T>,

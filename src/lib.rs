@@ -2,13 +2,17 @@
 //!
 //! Three layers, each of which can be read, and tested, without the ones above it:
 //!
-//! 1. [`raft::Raft`] *decides*. Pure: no clock, disk, network, thread, or randomness but a seed. Knows nothing of keys.
-//! 2. [`replica::Replica`] is one deterministic replica: a `Raft`, the keyspace it feeds, and the clients that wait.
-//! 3. [`node`] is the process: sockets, a clock, a disk thread, and one small loop that feeds events to the replica and
-//!    carries out what it decides. [`transport`] is its way to the peers, [`cli`] and [`config`] its way in.
+//! 1. [`raft::Raft`] *decides*. Pure: no clock, disk, network, thread, or randomness but a seed.
+//!    Knows nothing of keys.
+//! 2. [`replica::Replica`] is one deterministic replica: a `Raft`, the keyspace it feeds, and the
+//!    clients that wait.
+//! 3. [`node`] is the process: sockets, a clock, a disk thread, and one small loop that feeds
+//!    events to the replica and carries out what it decides. [`transport`] is its way to the peers,
+//!    [`cli`] and [`config`] its way in.
 //!
-//! Below them are two crates: `raftkv_storage` (the log and the snapshots on disk, and the keyspace they rebuild) and
-//! `raftkv_frontends` (RESP and HTTP, written against one trait). Begin with [`raft`].
+//! Below them are two crates: `raftkv_storage` (the log and the snapshots on disk, and the keyspace
+//! they rebuild) and `raftkv_frontends` (RESP and HTTP, written against one trait). Begin with
+//! [`raft`].
 
 pub mod cli;
 pub mod config;

@@ -1,14 +1,16 @@
-//! One deterministic replica: a [`Raft`], the [`Keyspace`] it feeds, and the clients that wait on either.
+//! One deterministic replica: a [`Raft`], the [`Keyspace`] it feeds, and the clients that wait on
+//! either.
 //!
-//! Like the core it is pure: events in, a [`Turn`] out, and time is only what it is told. This is where a request becomes
-//! a log entry or a read round, and where each gets exactly one of three answers:
+//! Like the core it is pure: events in, a [`Turn`] out, and time is only what it is told. This is
+//! where a request becomes a log entry or a read round, and where each gets exactly one of three
+//! answers:
 //!
 //! - *done*: the replies;
 //! - *not done*: it was never appended, or was replaced before it was committed;
 //! - *unknown*: it was appended, and leadership was lost before it was known to be committed.
 //!
-//! Order within a turn: committed entries are applied, then the reads confirmed with them are answered, so that
-//! applied ≥ read index by the order of two lines.
+//! Order within a turn: committed entries are applied, then the reads confirmed with them are
+//! answered, so that applied ≥ read index by the order of two lines.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -23,8 +25,8 @@ use crate::raft::{
     Envelope, Message, NotLeader, Options, Raft, ReadId, Recovered, Role, Status, Write,
 };
 
-/// The largest payload of one log entry. One socket read is at most one request limit (16 MiB) large, and encodes to
-/// little more.
+/// The largest payload of one log entry. One socket read is at most one request limit (16 MiB)
+/// large, and encodes to little more.
 pub const ENTRY_BYTES_MAX: usize = 20 << 20;
 
 /// Identifies a request; chosen by whoever submits it, never twice.
@@ -41,12 +43,13 @@ pub struct Turn {
     pub messages: Vec<Envelope>,
     /// To be made durable.
     pub write: Write,
-    /// To be sent when `write` and all writes before it are durable. One that is addressed to this server itself is
-    /// stepped back into the replica then.
+    /// To be sent when `write` and all writes before it are durable. One that is addressed to this
+    /// server itself is stepped back into the replica then.
     pub promises: Vec<Envelope>,
     /// Requests that ended.
     pub outcomes: Vec<(RequestId, Outcome)>,
-    /// Reads that are confirmed and may take long: to be carried out on their view, away from the loop.
+    /// Reads that are confirmed and may take long: to be carried out on their view, away from the
+    /// loop.
     pub heavy: Vec<HeavyReads>,
     /// Large structures nobody needs any more, to be dropped away from the loop.
     pub garbage: Vec<View>,
@@ -70,8 +73,9 @@ pub struct HeavyReads {
 struct PendingWrite {
     entry: EntryId,
     request: RequestId,
-    /// The reads that stand before the first write of the batch. They are answered right before the entry is applied:
-    /// that it was committed in this leader's term proves as much as a read round would.
+    /// The reads that stand before the first write of the batch. They are answered right before
+    /// the entry is applied: that it was committed in this leader's term proves as much as a
+    /// read round would.
     reads: Reads,
 }
 
@@ -97,10 +101,11 @@ pub struct Replica {
     seed: u64,
 }
 
-/// The clock by which a leader stamps entries: the wall clock, but never behind the log and never backwards.
+/// The clock by which a leader stamps entries: the wall clock, but never behind the log and never
+/// backwards.
 ///
-/// A leader whose clock is behind the time in the log goes on from the log's time at the pace of its own clock, so that
-/// times to live stay right; so does one whose clock is set back.
+/// A leader whose clock is behind the time in the log goes on from the log's time at the pace of
+/// its own clock, so that times to live stay right; so does one whose clock is set back.
 #[derive(Debug, Default)]
 struct Clock {
     wall_ms: u64,
@@ -123,7 +128,8 @@ impl Clock {
 }
 
 impl Replica {
-    /// Creates a replica from what the disk gave back; `keyspace` is what the newest snapshot contains.
+    /// Creates a replica from what the disk gave back; `keyspace` is what the newest snapshot
+    /// contains.
     #[must_use]
     pub fn new(
         id: NodeId,
@@ -148,7 +154,8 @@ impl Replica {
         }
     }
 
-    /// Tells the time, in milliseconds since 1970 by this server's clock. Before other events of a turn.
+    /// Tells the time, in milliseconds since 1970 by this server's clock. Before other events of a
+    /// turn.
     pub fn set_time(&mut self, wall_ms: u64) {
         self.clock.advance(wall_ms);
     }
@@ -191,7 +198,8 @@ impl Replica {
         self.raft.persisted(last);
     }
 
-    /// A snapshot from the leader has arrived; the core decides whether it is installed ([`Turn::write`]).
+    /// A snapshot from the leader has arrived; the core decides whether it is installed
+    /// ([`Turn::write`]).
     pub fn install(&mut self, envelope: Envelope, keyspace: Keyspace) {
         let Message::InstallSnapshot { meta } = &envelope.message else { return };
         self.discard_incoming();
@@ -249,8 +257,8 @@ impl Replica {
         }
     }
 
-    /// Returns when, by this server's clock, the leader has to move the time because a key dies. `None` if nothing is due,
-    /// or the entry that does it is on its way.
+    /// Returns when, by this server's clock, the leader has to move the time because a key dies.
+    /// `None` if nothing is due, or the entry that does it is on its way.
     #[must_use]
     pub fn wake_at_ms(&self) -> Option<u64> {
         if self.leads.is_none() || self.time_entry.is_some() {
@@ -303,7 +311,8 @@ impl Replica {
         while let Some(overtaken) =
             self.writes.pop_front_if(|write| write.entry.index < entry.id.index)
         {
-            // Cannot be: a leader applies every entry it appended. Not known to be done, so not said to be.
+            // Cannot be: a leader applies every entry it appended. Not known to be done, so not
+            // said to be.
             self.outcomes.push((overtaken.request, Err(Error::Unknown)));
         }
         let waiting = self.writes.pop_front_if(|write| write.entry.index == entry.id.index);

@@ -1,7 +1,8 @@
-//! Three real processes, and what may happen to them: kill -9, a pause, a restart of all, a long absence.
+//! Three real processes, and what may happen to them: kill -9, a pause, a restart of all, a long
+//! absence.
 //!
-//! The promise under test each time: what was acknowledged is there, once, and no read is older than what was acknowledged
-//! before it began.
+//! The promise under test each time: what was acknowledged is there, once, and no read is older
+//! than what was acknowledged before it began.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
@@ -116,7 +117,8 @@ fn write_until(
     }
 }
 
-/// Checks on the leader that every acknowledged write is there, and that the counter was counted right.
+/// Checks on the leader that every acknowledged write is there, and that the counter was counted
+/// right.
 fn assert_nothing_lost(cluster: &Cluster, ledger: &Ledger) {
     assert!(ledger.acknowledged.len() > 50, "too few writes to say anything: {ledger:?}");
     let leader = &cluster.nodes[cluster.leader()];

@@ -1,4 +1,5 @@
-//! Bad input from an operator or a stranger: one clear line, or a closed connection, and nothing lost.
+//! Bad input from an operator or a stranger: one clear line, or a closed connection, and nothing
+//! lost.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 

@@ -1,4 +1,5 @@
-//! What becomes of a request: done, not done, or unknown. Each exactly once, on replicas without a process around them.
+//! What becomes of a request: done, not done, or unknown. Each exactly once, on replicas without a
+//! process around them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
@@ -29,7 +30,8 @@ fn bulk(text: &str) -> Reply {
     Reply::bulk(text)
 }
 
-/// Replicas joined by a network that delivers at once, but for servers that are cut off, and disks that never wait.
+/// Replicas joined by a network that delivers at once, but for servers that are cut off, and disks
+/// that never wait.
 struct Cluster {
     replicas: BTreeMap<NodeId, Replica>,
     cut_off: BTreeSet<NodeId>,

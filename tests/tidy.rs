@@ -1,14 +1,15 @@
 //! House style as a test: what a reviewer would otherwise have to say each time.
 //!
-//! Function length is clippy's (`too_many_lines`), formatting is rustfmt's; here stands what neither of them knows.
+//! Function length is clippy's (`too_many_lines`), formatting is rustfmt's; here stands what
+//! neither of them knows.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The longest line.
-const COLUMNS_MAX: usize = 120;
+/// The longest line, unless it quotes what is sent or said.
+const COLUMNS_MAX: usize = 100;
 /// The longest file.
 const LINES_MAX: usize = 500;
 
@@ -83,7 +84,7 @@ fn files_and_lines_are_short() {
             findings.push(format!("{file} has {lines} lines"));
         }
         for (at, line) in (1..).zip(text.lines()) {
-            if line.chars().count() > COLUMNS_MAX {
+            if line.chars().count() > COLUMNS_MAX && !line.contains('"') {
                 findings.push(format!("{file}:{at} is longer than {COLUMNS_MAX} columns"));
             }
         }
@@ -126,7 +127,8 @@ fn unsafe_code_stands_in_one_file() {
     assert_eq!(with, ["storage/src/wal/map.rs"]);
 }
 
-/// What decides about consistency must be a function of its events alone, or no simulation can prove it.
+/// What decides about consistency must be a function of its events alone, or no simulation can
+/// prove it.
 #[test]
 fn what_decides_is_pure() {
     let pure = ["src/raft", "storage/src/keyspace"].map(String::from);
@@ -180,7 +182,8 @@ fn the_halves_of_storage_do_not_know_each_other() {
     assert_none(&findings);
 }
 
-/// The README's map is the way in for a stranger: it names every source file once, and none that is not there.
+/// The README's map is the way in for a stranger: it names every source file once, and none that is
+/// not there.
 #[test]
 fn the_readme_maps_every_source_file() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();

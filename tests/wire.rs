@@ -87,7 +87,8 @@ fn reparse<M: prost::Message + Default>(message: &M) -> M {
 proptest! {
     #[test]
     fn a_message_arrives_as_it_was_sent(
-        from in node(), to in node(), term in any::<u64>(), cluster in cluster(), message in message(),
+        from in node(), to in node(), term in any::<u64>(), cluster in cluster(),
+        message in message(),
     ) {
         let envelope = Envelope { from, to, term, message };
         let (header, arrived) = through(wire::encode(envelope.clone(), cluster));
@@ -97,7 +98,8 @@ proptest! {
 
     #[test]
     fn a_snapshot_meta_arrives_as_it_was_sent(
-        from in node(), last in id(), configuration in configuration(), data in vec(any::<u8>(), 0..100),
+        from in node(), last in id(), configuration in configuration(),
+        data in vec(any::<u8>(), 0..100),
     ) {
         let meta = SnapshotMeta { last, configuration };
         let header = Header { cluster: None, from, to: from, term: 1 };

@@ -1,7 +1,8 @@
 //! What clients speak, and the one trait behind it.
 //!
-//! A frontend turns bytes into a [`Batch`] and replies into bytes. It knows nothing of Raft: whether this node may answer,
-//! and whether an answer is the latest, is decided behind [`Kv`], on one path for all frontends.
+//! A frontend turns bytes into a [`Batch`] and replies into bytes. It knows nothing of Raft:
+//! whether this node may answer, and whether an answer is the latest, is decided behind [`Kv`], on
+//! one path for all frontends.
 
 pub mod http;
 pub mod resp;
@@ -18,13 +19,16 @@ use tokio::sync::watch;
 pub trait Kv: Clone + Send + Sync + 'static {
     /// Carries out a batch and returns one reply for each command, in order.
     ///
-    /// Linearizable: reads see every write that was acknowledged before the call. An error is for the whole batch.
+    /// Linearizable: reads see every write that was acknowledged before the call. An error is for
+    /// the whole batch.
     fn execute(&self, batch: Batch) -> impl Future<Output = Result<Vec<Reply>, Error>> + Send;
 
-    /// Returns the cluster as this node sees it, and a way to wait for changes of role, leader, or liveness.
+    /// Returns the cluster as this node sees it, and a way to wait for changes of role, leader, or
+    /// liveness.
     fn cluster(&self) -> watch::Receiver<Arc<Cluster>>;
 
-    /// Returns figures that change with every entry; with `digest`, also the keyspace's digest, which costs a walk over it.
+    /// Returns figures that change with every entry; with `digest`, also the keyspace's digest,
+    /// which costs a walk over it.
     fn status(&self, digest: bool) -> impl Future<Output = Result<Status, Error>> + Send;
 }
 
@@ -40,10 +44,12 @@ pub enum Error {
     /// No leader is known. Nothing was done: safe to send again.
     #[error("no leader is known")]
     NoLeader,
-    /// The node cannot take it now: still loading, stopping, overloaded, or out of disk space. Nothing was done.
+    /// The node cannot take it now: still loading, stopping, overloaded, or out of disk space.
+    /// Nothing was done.
     #[error("{0}")]
     Unavailable(Unavailable),
-    /// The write may have been done, or may still be, or not: leadership was lost before it was known. Not safe to repeat.
+    /// The write may have been done, or may still be, or not: leadership was lost before it was
+    /// known. Not safe to repeat.
     #[error("the outcome of the write is unknown")]
     Unknown,
 }

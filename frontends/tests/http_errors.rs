@@ -1,4 +1,5 @@
-//! Every error of the HTTP frontend, byte by byte: the status, the code, the headers that say what to do next.
+//! Every error of the HTTP frontend, byte by byte: the status, the code, the headers that say what
+//! to do next.
 
 mod http_support;
 
@@ -177,7 +178,8 @@ async fn a_body_that_is_not_the_expected_json_is_refused() {
         let reply = server.put("/kv/a", &[], body).await;
         assert_eq!(reply, error("400 Bad Request", &[], code, message), "{body}");
     }
-    // No text holds half a character, neither escaped nor as bytes; nor does nesting reach the stack.
+    // No text holds half a character, neither escaped nor as bytes; nor does nesting reach the
+    // stack.
     let nested = format!("{{\"value\":{}", "[".repeat(100_000));
     let rest =
         ["{\"value\":\"\\ud800\"}", "{\"value\":\"\\udc00\\ud800\"}", "[]", "null", "", &nested];

@@ -152,7 +152,8 @@ async fn a_request_that_takes_long_is_not_idle() {
     let server = Server::with(options).await;
     server.kv.hold(true);
     let mut client = server.connect().await;
-    // The next request has begun before this one is answered; the time of its head counts only after that.
+    // The next request has begun before this one is answered; the time of its head counts only
+    // after that.
     client.send([request("GET", "/kv/a", &[], ""), b"GET / ".to_vec()].concat()).await;
     server.kv.called(1).await;
     tokio::time::sleep(8 * SHORT).await;
@@ -216,7 +217,8 @@ async fn the_bytes_of_all_bodies_have_a_limit() {
     let response = second.response().await;
     assert!(response.starts_with("HTTP/1.1 503 ") && response.ends_with(body), "{response}");
     server.kv.hold(false);
-    // The write is done, though there is no room to repeat a value of this length beside the request.
+    // The write is done, though there is no room to repeat a value of this length beside the
+    // request.
     let reply = first.response().await;
     assert_eq!(reply, json("200 OK", &["etag: \"1\""], r#"{"key":"a","version":1}"#));
     let bytes = "accept: application/octet-stream";

@@ -1,8 +1,8 @@
 //! `raftkv dev`: a whole cluster on this machine, in one terminal.
 //!
-//! Each node is a process of its own, started with the flags that anybody would use, so that one of them can be killed
-//! for real. What is shown comes from the nodes' own log lines: nothing is polled. A node that dies is not started again;
-//! the line that would do it is printed.
+//! Each node is a process of its own, started with the flags that anybody would use, so that one of
+//! them can be killed for real. What is shown comes from the nodes' own log lines: nothing is
+//! polled. A node that dies is not started again; the line that would do it is printed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,7 +28,8 @@ pub struct DevArgs {
     #[arg(long, env = "RAFTKV_DEV_NODES", default_value_t = 3, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=9))]
     nodes: u8,
-    /// Where the nodes keep their data, each in a directory of its own; what is there is used again
+    /// Where the nodes keep their data, each in a directory of its own; what is there is used
+    /// again
     #[arg(long, env = "RAFTKV_DATA_DIR", default_value = "data", value_name = "DIR")]
     data_dir: PathBuf,
     /// The gRPC port of the first node; the next ones follow

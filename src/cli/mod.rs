@@ -6,7 +6,8 @@ pub mod serve;
 
 use clap::{Parser, Subcommand};
 
-/// A replicated key-value store that speaks the Redis protocol and HTTP, and loses nothing it acknowledged.
+/// A replicated key-value store that speaks the Redis protocol and HTTP, and loses nothing it
+/// acknowledged.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Cli {

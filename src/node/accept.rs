@@ -1,7 +1,7 @@
 //! The gRPC listener: who may hand a connection to HTTP/2, and how many may.
 //!
-//! HTTP/2 itself has no time limit for a peer that connects and says nothing. So a connection must show the preface of
-//! HTTP/2 first, soon; after that, keep-alive pings find the dead ones.
+//! HTTP/2 itself has no time limit for a peer that connects and says nothing. So a connection must
+//! show the preface of HTTP/2 first, soon; after that, keep-alive pings find the dead ones.
 
 use std::io;
 use std::pin::Pin;
@@ -18,7 +18,8 @@ use tonic::transport::server::Connected;
 
 use crate::transport::service;
 
-/// The most connections from peers; a peer needs two, and one more while a broken one is found dead.
+/// The most connections from peers; a peer needs two, and one more while a broken one is found
+/// dead.
 const CONNECTIONS_MAX: usize = 256;
 /// How soon a connection must show that it speaks HTTP/2.
 const PREFACE_DEADLINE: Duration = Duration::from_secs(5);

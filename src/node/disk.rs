@@ -1,8 +1,9 @@
 //! The disk thread: append all that waits, sync once, release the promises.
 //!
-//! The one rule that makes the log worth its name: *a promise leaves after the sync that covers every write before it, and
-//! in the order in which the core made it.* While a sync is under way the next jobs gather, and share the one after it;
-//! that is group commit. Only this thread touches the mapped log: a page fault may block for as long as a disk does.
+//! The one rule that makes the log worth its name: *a promise leaves after the sync that covers
+//! every write before it, and in the order in which the core made it.* While a sync is under way
+//! the next jobs gather, and share the one after it; that is group commit. Only this thread touches
+//! the mapped log: a page fault may block for as long as a disk does.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,15 +69,16 @@ struct WriteJob {
 #[derive(Debug)]
 pub(crate) struct Disk {
     jobs: Option<Sender<Job>>,
-    /// Writes handed over and not yet reported. As long as there are any, promises queue behind them.
+    /// Writes handed over and not yet reported. As long as there are any, promises queue behind
+    /// them.
     pending: usize,
     full: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Disk {
-    /// Starts the thread. It reports to `done`, and ends after a failure, or when this handle is closed; with it ends the
-    /// lock on the directory.
+    /// Starts the thread. It reports to `done`, and ends after a failure, or when this handle is
+    /// closed; with it ends the lock on the directory.
     pub(crate) fn start(
         data_dir: DataDir,
         wal: Wal,
@@ -89,8 +91,8 @@ impl Disk {
         Ok(Self { jobs: Some(jobs), pending: 0, full, thread: Some(thread) })
     }
 
-    /// Makes `write` durable and then releases `promises`. Returns the promises that may leave at once, because no write
-    /// stands before them.
+    /// Makes `write` durable and then releases `promises`. Returns the promises that may leave at
+    /// once, because no write stands before them.
     pub(crate) fn write(
         &mut self,
         write: Write,
@@ -175,8 +177,8 @@ impl DiskThread {
         }
     }
 
-    /// Appends every write of the batch, syncs once, and only then hands back the promises. What `batch` holds
-    /// afterwards came while the disk was full, and is next.
+    /// Appends every write of the batch, syncs once, and only then hands back the promises. What
+    /// `batch` holds afterwards came while the disk was full, and is next.
     fn carry_out(&mut self, batch: &mut Vec<Job>) -> Result<Written, Error> {
         let mut written = Written::default();
         let mut writes = Vec::new();
@@ -188,8 +190,9 @@ impl DiskThread {
                     written.writes += 1;
                     written.promises.extend(promises);
                     if let Some(received) = received {
-                        // In place before the log says that it starts there: a snapshot newer than the log is a state
-                        // that recovery knows, a log without its snapshot is not.
+                        // In place before the log says that it starts there: a snapshot newer than
+                        // the log is a state that recovery knows, a log
+                        // without its snapshot is not.
                         let meta = received.meta.clone();
                         written.installed = Some((received.install()?, meta));
                     }
@@ -218,8 +221,9 @@ impl DiskThread {
         Ok(written)
     }
 
-    /// Appends, waiting for room while the disk is full. Nothing was written when there is none, so that trying again is
-    /// safe; the driver takes no proposals meanwhile. Jobs that come are kept in `later`, but for those that make room.
+    /// Appends, waiting for room while the disk is full. Nothing was written when there is none, so
+    /// that trying again is safe; the driver takes no proposals meanwhile. Jobs that come are
+    /// kept in `later`, but for those that make room.
     fn append(&mut self, records: &[Record<'_>], later: &mut Vec<Job>) -> Result<(), Error> {
         loop {
             let error = match self.wal.append(records) {

@@ -1,7 +1,8 @@
 //! The loop: gather what has arrived, take one turn, carry out what it decided.
 //!
-//! Nothing here decides anything about consistency. A turn is a batch: whatever arrived while the last one was carried
-//! out shares one write, one sync, one message to each peer, one round for all reads.
+//! Nothing here decides anything about consistency. A turn is a batch: whatever arrived while the
+//! last one was carried out shares one write, one sync, one message to each peer, one round for all
+//! reads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,12 +24,13 @@ use crate::transport::{Inbound, Transport};
 
 /// The unit of the core's timeouts.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
-/// The most events of one kind in one turn: keeps a turn short enough for heartbeats under any load.
+/// The most events of one kind in one turn: keeps a turn short enough for heartbeats under any
+/// load.
 const EVENTS_MAX: usize = 1024;
 /// Reads on views that run at once. Each may take a thread and tens of megabytes; the others wait.
 const HEAVY_READS_MAX: usize = 4;
-/// How long a client waits for an outcome, at the most. Leadership that cannot be used is lost much sooner; what takes
-/// this long is a disk that hangs, or is full.
+/// How long a client waits for an outcome, at the most. Leadership that cannot be used is lost much
+/// sooner; what takes this long is a disk that hangs, or is full.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Why a node cannot go on.
@@ -126,7 +128,8 @@ impl Driver {
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), Fatal> {
         let mut ticks = tokio::time::interval(TICK);
-        // A process that was stopped for long has missed messages, not only ticks: it must not campaign at once.
+        // A process that was stopped for long has missed messages, not only ticks: it must not
+        // campaign at once.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut inbound = Vec::with_capacity(EVENTS_MAX);
         let mut requests = Vec::with_capacity(EVENTS_MAX);
@@ -226,8 +229,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Ends the node when it is the odd one out: a majority of its peers, and at least two, say that they are of one other
-    /// cluster. A single stray peer proves nothing.
+    /// Ends the node when it is the odd one out: a majority of its peers, and at least two, say
+    /// that they are of one other cluster. A single stray peer proves nothing.
     fn handle_foreign(&mut self, peer: NodeId, theirs: ClusterId) -> Result<(), Fatal> {
         if self.foreign.insert(peer, theirs) != Some(theirs) {
             tracing::error!(%peer, cluster = %theirs, "refused: the peer is of another cluster");
@@ -379,7 +382,8 @@ impl Driver {
             (new.role, new.term, new.leader, new.cluster) = (role, term, leader, cluster);
             new.last_leader = leader.or(known.last_leader);
             for member in &mut new.members {
-                // A follower hears of the others only through the leader, and takes them to be alive.
+                // A follower hears of the others only through the leader, and takes them to be
+                // alive.
                 member.live = raft.peer(member.id).is_none_or(|peer| peer.active);
             }
             if **known == new {

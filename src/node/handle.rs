@@ -9,9 +9,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::replica::Outcome;
 
-/// Requests that wait for the loop's next turn. A connection has one under way at a time, and waits when the queue is full.
+/// Requests that wait for the loop's next turn. A connection has one under way at a time, and waits
+/// when the queue is full.
 const REQUESTS_MAX: usize = 16 << 10;
-/// Bytes of all batches under way. A connection whose batch does not fit waits, and does not read on meanwhile.
+/// Bytes of all batches under way. A connection whose batch does not fit waits, and does not read
+/// on meanwhile.
 const REQUEST_BYTES_MAX: usize = 64 << 20;
 
 /// What a frontend asks of the loop.
@@ -61,7 +63,8 @@ impl Kv for Handle {
         let Ok(share) = Arc::clone(&self.bytes).acquire_many_owned(size).await else {
             return Err(stopping);
         };
-        // Once the loop has a write it may append it: a loop that ends before it answers leaves the outcome open.
+        // Once the loop has a write it may append it: a loop that ends before it answers leaves the
+        // outcome open.
         let lost = if batch.has_writes() { Error::Unknown } else { stopping.clone() };
         let (reply, outcome) = oneshot::channel();
         let request = Request::Execute { batch, reply, share };

@@ -6,8 +6,8 @@
 //!             ◀──replies───  (driver)  ──views──▶ snapshot, heavy reads (blocking threads)
 //! ```
 //!
-//! Everything but the disk and the blocking threads runs on one runtime thread: handing a request to another thread costs
-//! more than carrying it out.
+//! Everything but the disk and the blocking threads runs on one runtime thread: handing a request
+//! to another thread costs more than carrying it out.
 
 mod accept;
 mod disk;
@@ -205,7 +205,8 @@ fn recover(data_dir: DataDir, options: WalOptions) -> anyhow::Result<Opened> {
     let (base, entries) = if holds(log.base, &log.entries, last) {
         (log.base, log.entries)
     } else {
-        // The process ended after an installed snapshot was in place and before the log said so. Now it does.
+        // The process ended after an installed snapshot was in place and before the log said so.
+        // Now it does.
         wal.append(&[Record::Reset(last)])?;
         wal.sync()?;
         (last, Vec::new())
@@ -235,8 +236,8 @@ fn last_configuration(recovered: &Recovered) -> Option<&Configuration> {
     logged.or(recovered.snapshot.as_ref().map(|meta| &meta.configuration))
 }
 
-/// Refuses a log that is not the one this directory once had. A node that has lost its log has forgotten its vote and what
-/// it acknowledged: it must not take part under its old name.
+/// Refuses a log that is not the one this directory once had. A node that has lost its log has
+/// forgotten its vote and what it acknowledged: it must not take part under its old name.
 fn check_cluster(data_dir: &DataDir, wal: &Wal, recovered: &Recovered) -> anyhow::Result<()> {
     let held = last_configuration(recovered).and_then(|configuration| configuration.cluster);
     let recorded = data_dir.identity().cluster;
@@ -299,7 +300,8 @@ fn options(config: &Config) -> Options {
     }
 }
 
-/// Draws the seed of this run: different on each node and in each run, which is all that elections need.
+/// Draws the seed of this run: different on each node and in each run, which is all that elections
+/// need.
 fn seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(SystemTime::now())

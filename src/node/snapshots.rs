@@ -1,9 +1,10 @@
 //! Snapshots in the background: when one is due, writing it, and what became of it.
 //!
-//! A view of the keyspace costs a pointer clone, so that taking one stops nobody; the writing happens on a thread of its
-//! own. One is due when the log since the last has grown past a limit *and* past the size of the last: writing snapshots
-//! then costs no more than writing the log does. But the log is held in memory, so at [`LOG_BYTES_MAX`] one is due
-//! whatever the last was like, and at twice that, when none could be written, writes are refused.
+//! A view of the keyspace costs a pointer clone, so that taking one stops nobody; the writing
+//! happens on a thread of its own. One is due when the log since the last has grown past a limit
+//! *and* past the size of the last: writing snapshots then costs no more than writing the log does.
+//! But the log is held in memory, so at [`LOG_BYTES_MAX`] one is due whatever the last was like,
+//! and at twice that, when none could be written, writes are refused.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -37,7 +38,8 @@ pub(crate) struct Snapshots {
 }
 
 impl Snapshots {
-    /// Creates what takes a snapshot after `log_bytes` of log. `last` is the newest one there is. Results go to `taken`.
+    /// Creates what takes a snapshot after `log_bytes` of log. `last` is the newest one there is.
+    /// Results go to `taken`.
     pub(crate) fn new(
         dir: PathBuf,
         log_bytes: usize,

@@ -171,8 +171,8 @@ pub struct Raft {
     written_index: Index,
     /// The last index known to be durable, as it is now in the log.
     persisted_index: Index,
-    /// The effects since the last [`Raft::ready`]. What can be told from the indexes above is added
-    /// there.
+    /// The effects since the last [`Raft::ready`]. What can be told from the indexes above is
+    /// added there.
     effects: Ready,
 }
 

@@ -4,8 +4,8 @@
 /// than by need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Ticks without a leader until a follower campaigns: the least and, exclusive, the most. Drawn
-    /// anew each time (§5.2).
+    /// Ticks without a leader until a follower campaigns: the least and, exclusive, the most.
+    /// Drawn anew each time (§5.2).
     pub election_ticks: std::ops::Range<u32>,
     /// Ticks between two heartbeats. Well below the least election timeout.
     pub heartbeat_ticks: u32,

@@ -1,13 +1,14 @@
 //! Raft over gRPC: one ordered, lossy stream to each peer.
 //!
-//! [`Transport::send`] never waits and never fails: what cannot be sent now is dropped, and the core sends again in its
-//! own time. That is the whole contract, and it is why a peer that is down, slow or strange never harms this node.
+//! [`Transport::send`] never waits and never fails: what cannot be sent now is dropped, and the
+//! core sends again in its own time. That is the whole contract, and it is why a peer that is down,
+//! slow or strange never harms this node.
 //!
 //! ```text
 //!  core message                 call                     direction
 //!  RequestVote, its answer      RequestVote              one call each, with a deadline
 //!  AppendEntries, Heartbeat     AppendEntries            one long-lived stream, leader to follower
-//!  their answers                the same stream, back    pushed when the core (or the disk) releases them
+//!  their answers                the same stream, back    pushed when the core releases them
 //!  InstallSnapshot, its answer  InstallSnapshot          one call, on a connection of its own
 //! ```
 
@@ -29,7 +30,8 @@ use crate::raft::{Envelope, Message};
 use peer::Peer;
 use wire::Outgoing;
 
-/// The most bytes of one gRPC message; far above the largest AppendEntries that holds one entry of the largest size.
+/// The most bytes of one gRPC message; far above the largest AppendEntries that holds one entry of
+/// the largest size.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
 /// What the transport tells the node.
@@ -78,7 +80,8 @@ pub struct Transport {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) node: NodeId,
-    /// Known once an entry that carries it is committed; then every header has it, and no other is accepted.
+    /// Known once an entry that carries it is committed; then every header has it, and no other is
+    /// accepted.
     cluster: RwLock<Option<ClusterId>>,
     peers: BTreeMap<NodeId, Peer>,
     pub(crate) inbound: mpsc::Sender<Inbound>,

@@ -1,7 +1,8 @@
 //! The sending side: one peer, its stream, and the snapshots it is sent.
 //!
-//! A task keeps the AppendEntries stream open while there is something to say. When the stream breaks, all that was on
-//! the way is lost; the core hears of it ([`Inbound::Unreachable`]) and starts again from what the follower confirms.
+//! A task keeps the AppendEntries stream open while there is something to say. When the stream
+//! breaks, all that was on the way is lost; the core hears of it ([`Inbound::Unreachable`]) and
+//! starts again from what the follower confirms.
 
 use std::fs::File;
 use std::io::Read;
@@ -32,8 +33,8 @@ const VOTE_CALLS_MAX: usize = 4;
 const VOTE_DEADLINE: Duration = Duration::from_secs(1);
 /// A peer that does not accept within this time is treated as down.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
-/// The wait before a broken stream is opened again: doubled each time up to the most, so that a peer that comes back is
-/// met soon and one that is gone costs nothing.
+/// The wait before a broken stream is opened again: doubled each time up to the most, so that a
+/// peer that comes back is met soon and one that is gone costs nothing.
 const BACKOFF: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(25)..=Duration::from_millis(400);
 /// Bytes of a snapshot in one message.
@@ -171,7 +172,8 @@ impl Link {
     /// Opens the stream and hands on the answers until it breaks.
     async fn run_stream(&self, shared: &Shared, was_down: bool) -> Result<Never, Status> {
         let (sender, receiver) = mpsc::channel(STREAM_MESSAGES_MAX);
-        // Messages queue while the connection is being made, so that a new leader's first ones are not lost.
+        // Messages queue while the connection is being made, so that a new leader's first ones are
+        // not lost.
         *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
         let mut client = RaftClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
@@ -232,7 +234,8 @@ impl Link {
 /// What a function returns that only ever ends with an error.
 enum Never {}
 
-/// Reads a snapshot file into messages. A receiver that has gone ends it without an error: the call reports why.
+/// Reads a snapshot file into messages. A receiver that has gone ends it without an error: the call
+/// reports why.
 fn read_chunks(
     path: &PathBuf,
     header: Header,

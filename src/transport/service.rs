@@ -1,7 +1,8 @@
-//! The receiving side: the gRPC service, and the way of an answer back to the call that waits for it.
+//! The receiving side: the gRPC service, and the way of an answer back to the call that waits for
+//! it.
 //!
-//! The core answers when it can, often only after its disk did; a call waits meanwhile in [`Answers`]. An answer that
-//! finds no call is dropped: the network may do the same.
+//! The core answers when it can, often only after its disk did; a call waits meanwhile in
+//! `Answers`. An answer that finds no call is dropped: the network may do the same.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -112,7 +113,8 @@ impl Answers {
 }
 
 impl Shared {
-    /// Refuses a message that is meant for another server, or comes from a stranger or another cluster.
+    /// Refuses a message that is meant for another server, or comes from a stranger or another
+    /// cluster.
     fn check(&self, header: Header) -> Result<(), Status> {
         if header.to != self.node {
             let reason = format!("this is node {}, not {}", self.node, header.to);
@@ -204,7 +206,8 @@ impl Raft for Service {
         let inbound = request.into_inner();
         let (sender, receiver) = mpsc::channel(ANSWERS_MAX);
         let shared = Arc::clone(&self.shared);
-        // The client sees the stream open only when this returns: the messages are read in a task of their own.
+        // The client sees the stream open only when this returns: the messages are read in a task
+        // of their own.
         tokio::spawn(async move {
             if let Err(status) = shared.receive_appends(inbound, &sender).await {
                 tracing::debug!(reason = status.message(), "stream from a peer ended");
@@ -240,8 +243,8 @@ impl Raft for Service {
 }
 
 impl Service {
-    /// Writes the chunks into a file beside the others, verifies it, and rebuilds the keyspace from it: all away from the
-    /// runtime, and before the core hears of it.
+    /// Writes the chunks into a file beside the others, verifies it, and rebuilds the keyspace from
+    /// it: all away from the runtime, and before the core hears of it.
     async fn receive_snapshot(
         &self,
         meta: SnapshotMeta,

@@ -1,6 +1,7 @@
 //! Every conversion between the core's messages and the bytes of `proto/raft.proto`.
 //!
-//! What comes from a peer is checked here once: missing fields, names that no server can have, ids of the wrong length.
+//! What comes from a peer is checked here once: missing fields, names that no server can have, ids
+//! of the wrong length.
 
 use std::collections::BTreeSet;
 

@@ -35,7 +35,7 @@ pub struct Identity {
 
 impl Identity {
     /// Returns the text of the file. There is one for each identity, so reading compares with it.
-    fn to_text(&self) -> String {
+    fn to_text(self) -> String {
         let cluster = self.cluster.map_or("-".into(), |cluster| cluster.to_string());
         let text = format!("{FIRST_LINE}\nnode {}\ncluster {cluster}\n", self.node);
         let crc = crc32fast::hash(text.as_bytes());

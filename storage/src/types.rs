@@ -1,7 +1,8 @@
 //! The words that every layer shares: terms, indexes, servers, entries.
 //!
-//! They stand here, in the lowest crate, because their bytes outlive the process: the log and the snapshots are made of
-//! them. Nothing here knows what a command means or how a majority is counted.
+//! They stand here, in the lowest crate, because their bytes outlive the process: the log and the
+//! snapshots are made of them. Nothing here knows what a command means or how a majority is
+//! counted.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -65,7 +66,8 @@ impl fmt::Debug for NodeId {
 #[error("invalid node id {0:?}: expected 1 to 32 characters out of A-Z a-z 0-9 _ . -")]
 pub struct InvalidNodeId(String);
 
-/// The identity of a cluster: 128 random bits, drawn once by its first leader and carried by the log and every snapshot.
+/// The identity of a cluster: 128 random bits, drawn once by its first leader and carried by the
+/// log and every snapshot.
 ///
 /// Two servers that both know theirs and differ never exchange another message.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,10 +85,11 @@ impl fmt::Debug for ClusterId {
     }
 }
 
-/// What identifies an entry: two entries with the same id hold the same command (Log Matching, §5.3).
+/// What identifies an entry: two entries with the same id hold the same command (Log Matching,
+/// §5.3).
 ///
-/// The order is the one of §5.4.1: of two logs the one whose last id is greater is more up-to-date. Shown as
-/// `index@term`.
+/// The order is the one of §5.4.1: of two logs the one whose last id is greater is more up-to-date.
+/// Shown as `index@term`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId {
     /// The term of the leader that created the entry.
@@ -117,12 +120,14 @@ pub enum Payload {
     Noop,
     /// Bytes that only the state machine understands.
     Command(Bytes),
-    /// The members of the cluster from this entry on. In force as soon as it is in the log, committed or not (§6).
+    /// The members of the cluster from this entry on. In force as soon as it is in the log,
+    /// committed or not (§6).
     Configuration(Configuration),
 }
 
 impl Payload {
-    /// Returns about how many bytes the payload takes in memory and on disk; limits and windows count with it.
+    /// Returns about how many bytes the payload takes in memory and on disk; limits and windows
+    /// count with it.
     #[must_use]
     pub fn size(&self) -> usize {
         match self {
@@ -140,8 +145,8 @@ impl Payload {
 
 /// The members of a cluster.
 ///
-/// `outgoing` is empty but for the time of a change by joint consensus (§6), when every decision needs a majority of
-/// `voters` and a majority of `outgoing`.
+/// `outgoing` is empty but for the time of a change by joint consensus (§6), when every decision
+/// needs a majority of `voters` and a majority of `outgoing`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configuration {
     /// The cluster this is. `None` only before its first leader has drawn it.
@@ -155,7 +160,8 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Returns the configuration a cluster starts with: these voters, no learners, no cluster id yet.
+    /// Returns the configuration a cluster starts with: these voters, no learners, no cluster id
+    /// yet.
     #[must_use]
     pub fn bootstrap(voters: impl IntoIterator<Item = NodeId>) -> Self {
         Self {
@@ -179,8 +185,8 @@ impl Configuration {
     }
 }
 
-/// What a server must remember to keep its promises (Figure 2, "persistent state"). Durable before a reply that relies on
-/// it leaves.
+/// What a server must remember to keep its promises (Figure 2, "persistent state"). Durable before
+/// a reply that relies on it leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HardState {
     /// The latest term this server has seen.

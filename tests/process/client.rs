@@ -1,4 +1,5 @@
-//! The smallest clients that can tell the truth: RESP2 and HTTP/1.1 over a blocking socket with a time limit.
+//! The smallest clients that can tell the truth: RESP2 and HTTP/1.1 over a blocking socket with a
+//! time limit.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -33,7 +34,8 @@ impl Resp {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// Sends a command and returns its reply. An error is of the connection: the outcome is unknown then.
+    /// Sends a command and returns its reply. An error is of the connection: the outcome is unknown
+    /// then.
     pub(crate) fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Result<Value, String> {
         self.send(args).and_then(|()| self.receive()).map_err(|error| error.to_string())
     }

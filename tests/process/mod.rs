@@ -1,6 +1,8 @@
-//! Real processes: a cluster of the built program on loopback, and plain clients for both protocols.
+//! Real processes: a cluster of the built program on loopback, and plain clients for both
+//! protocols.
 //!
-//! Everything is bounded in time. Nodes are killed by their own process id when the cluster is dropped.
+//! Everything is bounded in time. Nodes are killed by their own process id when the cluster is
+//! dropped.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -32,7 +34,8 @@ pub(crate) fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T
     }
 }
 
-/// Returns a port that nobody listens on, below the range from which the system takes ports for clients.
+/// Returns a port that nobody listens on, below the range from which the system takes ports for
+/// clients.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 1_000).unwrap() * 12;
@@ -124,7 +127,8 @@ impl Cluster {
         (self.leader() + 1) % self.nodes.len()
     }
 
-    /// Waits until all running nodes have applied the same index, and checks that their digests agree there.
+    /// Waits until all running nodes have applied the same index, and checks that their digests
+    /// agree there.
     pub(crate) fn assert_converged(&self) {
         wait_for("equal digests at an equal index", || {
             let running = self.nodes.iter().filter(|node| node.child.is_some());

@@ -1,8 +1,8 @@
 //! Bodies: JSON in and out, and the budget of bytes that both take from.
 //!
-//! A body is read as it arrives, never allocated by the length it announces, and each byte that is held, of a request or
-//! of a response, is taken from one budget for all connections. A client that sends or reads slowly holds what it holds
-//! until a timeout; it cannot make the node hold more.
+//! A body is read as it arrives, never allocated by the length it announces, and each byte that is
+//! held, of a request or of a response, is taken from one budget for all connections. A client that
+//! sends or reads slowly holds what it holds until a timeout; it cannot make the node hold more.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -31,10 +31,12 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The longest time to live: the greatest number that JSON carries the same everywhere (285,000 years).
+/// The longest time to live: the greatest number that JSON carries the same everywhere (285,000
+/// years).
 pub(super) const MAX_TTL_MS: u64 = (1 << 53) - 1;
 
-/// A response of at most this many bytes is not taken from the budget; a longer one leaves in pieces of it.
+/// A response of at most this many bytes is not taken from the budget; a longer one leaves in
+/// pieces of it.
 const PIECE_BYTES: usize = 64 << 10;
 
 /// The bytes of bodies that may still be held.

@@ -1,8 +1,8 @@
 //! What can go wrong with a request, and the one place that says which status that is.
 //!
-//! Every body of an error is an object with `error`, a code for programs, and `message`, a sentence for people. The
-//! codes fall into the outcomes of the store: 504 is *unknown*, and every other error means that nothing was done (but for
-//! 500, a bug of ours, which promises nothing).
+//! Every body of an error is an object with `error`, a code for programs, and `message`, a sentence
+//! for people. The codes fall into the outcomes of the store: 504 is *unknown*, and every other
+//! error means that nothing was done (but for 500, a bug of ours, which promises nothing).
 
 use std::borrow::Cow;
 
@@ -59,10 +59,12 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// Returns what an error of the store is to a client, who may be sent to the leader with the same request.
+    /// Returns what an error of the store is to a client, who may be sent to the leader with the
+    /// same request.
     pub(super) fn from_store(error: Error, cluster: &Cluster, uri: &Uri) -> Self {
         let Error::NotLeader { leader } = error else { return Self::Store(error) };
-        // A leader that is not among the members this node knows cannot be pointed to. The client tries again.
+        // A leader that is not among the members this node knows cannot be pointed to. The client
+        // tries again.
         let Some(member) = cluster.member(leader) else { return Self::Store(Error::NoLeader) };
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let location = format!("{}{path}", member.http_url);
@@ -158,7 +160,8 @@ struct Leader<'a> {
 fn store_status(error: &Error) -> (StatusCode, &'static str) {
     use StatusCode as S;
     match error {
-        // Known leaders are told apart before; what is left here is a leader that cannot be pointed to.
+        // Known leaders are told apart before; what is left here is a leader that cannot be pointed
+        // to.
         Error::NoLeader | Error::NotLeader { .. } => (S::SERVICE_UNAVAILABLE, "no_leader"),
         Error::Unknown => (S::GATEWAY_TIMEOUT, "unknown_outcome"),
         Error::Unavailable(Unavailable::Loading) => (S::SERVICE_UNAVAILABLE, "loading"),

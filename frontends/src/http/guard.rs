@@ -1,8 +1,8 @@
 //! A connection that cannot be held open by doing nothing.
 //!
-//! Two clocks run beside the HTTP machinery. One starts with the first byte of a request's head and stops when the request
-//! is handed on; it is why a head that trickles in is cut off long before an idle connection is. The other runs while the
-//! client takes nothing of a response.
+//! Two clocks run beside the HTTP machinery. One starts with the first byte of a request's head and
+//! stops when the request is handed on; it is why a head that trickles in is cut off long before an
+//! idle connection is. The other runs while the client takes nothing of a response.
 
 use std::io::{self, Error, ErrorKind};
 use std::pin::Pin;
@@ -26,7 +26,8 @@ pub(super) struct Guard {
     stall: Clock,
 }
 
-/// Counts whose turn it is on a connection: even, the client is to send a head; odd, a request is being answered.
+/// Counts whose turn it is on a connection: even, the client is to send a head; odd, a request is
+/// being answered.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Turns(Arc<AtomicUsize>);
 

@@ -1,7 +1,8 @@
 //! Keys: set, read, delete, list.
 //!
-//! Each handler is one conversation: it checks the request, asks the store one thing, and says what came of it. The
-//! `ETag` of a key is its version, so what a client read can be the condition of what it writes.
+//! Each handler is one conversation: it checks the request, asks the store one thing, and says what
+//! came of it. The `ETag` of a key is its version, so what a client read can be the condition of
+//! what it writes.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -23,7 +24,8 @@ const PAGE_KEYS: u64 = 100;
 /// How many keys a page may have.
 const PAGE_KEYS_MAX: u64 = 1_000;
 
-/// What stands for itself in a link; all else is escaped, so that no client can read it in another way.
+/// What stands for itself in a link; all else is escaped, so that no client can read it in another
+/// way.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// `PUT /kv/{key}`.
@@ -102,8 +104,8 @@ pub(super) async fn get<K: Kv>(
     Ok(tagged(response, found.version))
 }
 
-/// `DELETE /kv/{key}`: the key is gone afterwards, and `deleted` says whether it was there. It needs no body, and so no
-/// content type.
+/// `DELETE /kv/{key}`: the key is gone afterwards, and `deleted` says whether it was there. It
+/// needs no body, and so no content type.
 pub(super) async fn delete<K: Kv>(
     State(app): State<App<K>>,
     uri: Uri,
@@ -121,7 +123,8 @@ pub(super) async fn delete<K: Kv>(
     }
 }
 
-/// `GET /kv?prefix=&after=&limit=`: keys in the order of their bytes, each page from one moment of the store.
+/// `GET /kv?prefix=&after=&limit=`: keys in the order of their bytes, each page from one moment of
+/// the store.
 pub(super) async fn list<K: Kv>(State(app): State<App<K>>, uri: Uri) -> Result<Response, Failure> {
     let [prefix, after, limit] = params::query(&uri, ["prefix", "after", "limit"])?;
     let (prefix, after) = (prefix.unwrap_or_default(), after.unwrap_or_default());
@@ -141,7 +144,8 @@ pub(super) async fn list<K: Kv>(State(app): State<App<K>>, uri: Uri) -> Result<R
     body::respond("application/json", text.into(), &app.budget)
 }
 
-/// Writes a page as JSON. It has at least one key, if there is one, and then as many as fit into `max_bytes`.
+/// Writes a page as JSON. It has at least one key, if there is one, and then as many as fit into
+/// `max_bytes`.
 fn page(listed: &Listed, prefix: &[u8], limit: u64, max_bytes: usize) -> Result<Vec<u8>, Failure> {
     let mut text = b"{\"items\":[".to_vec();
     let mut last: Option<&Bytes> = None;
@@ -176,8 +180,8 @@ fn page(listed: &Listed, prefix: &[u8], limit: u64, max_bytes: usize) -> Result<
     Ok(text)
 }
 
-/// Returns the path of the page after a key. A link, not a key: it says the same to those who paste it and to those whose
-/// library escapes what it is given, and it can hold any bytes.
+/// Returns the path of the page after a key. A link, not a key: it says the same to those who paste
+/// it and to those whose library escapes what it is given, and it can hold any bytes.
 fn link(prefix: &[u8], after: &[u8], limit: u64) -> String {
     let (prefix, after) = (percent_encode(prefix, ESCAPED), percent_encode(after, ESCAPED));
     format!("/kv?prefix={prefix}&after={after}&limit={limit}")

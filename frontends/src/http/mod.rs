@@ -8,13 +8,15 @@
 //! | `GET /kv?prefix=&after=&limit=` | lists keys in order, a page at a time |
 //! | `GET /status`, `/livez`, `/readyz` | the node as it sees itself; answered without a leader |
 //!
-//! Every request for keys becomes one batch for [`Kv::execute`](crate::Kv::execute), so it is as linearizable as a Redis
-//! command: there is no second path. A key is the percent-decoded bytes of the path after `/kv/`, slashes and all, within
-//! what a request line may hold (64 KiB). Text goes as JSON strings; bytes that are not UTF-8 go as base64 in a field
-//! whose name says so (`value_base64`, `key_base64`).
+//! Every request for keys becomes one batch for [`Kv::execute`](crate::Kv::execute), so it is as
+//! linearizable as a Redis command: there is no second path. A key is the percent-decoded bytes of
+//! the path after `/kv/`, slashes and all, within what a request line may hold (64 KiB). Text goes
+//! as JSON strings; bytes that are not UTF-8 go as base64 in a field whose name says so
+//! (`value_base64`, `key_base64`).
 //!
-//! A browser cannot be tricked into writing: a write is a `PUT` with a content type that no form can send, or a `DELETE`;
-//! a page from elsewhere must ask first with a preflight, and the answer to that carries no leave.
+//! A browser cannot be tricked into writing: a write is a `PUT` with a content type that no form
+//! can send, or a `DELETE`; a page from elsewhere must ask first with a preflight, and the answer
+//! to that carries no leave.
 
 mod body;
 mod commands;
@@ -40,10 +42,12 @@ pub struct Options {
     pub max_in_flight: usize,
     /// The longest value. A longer one is answered 413.
     pub max_value_bytes: usize,
-    /// Bytes of bodies held in memory over all connections, in both directions. A request that would need more is
-    /// answered 503. Never taken as less than the longest body a request may have.
+    /// Bytes of bodies held in memory over all connections, in both directions. A request that
+    /// would need more is answered 503. Never taken as less than the longest body a request
+    /// may have.
     pub max_buffered_bytes: usize,
-    /// How many bytes of JSON a page of a listing takes before it ends early, with the link to the next one.
+    /// How many bytes of JSON a page of a listing takes before it ends early, with the link to the
+    /// next one.
     pub max_page_bytes: usize,
     /// From the first byte of a request's head to its last.
     pub header_timeout: Duration,
@@ -78,7 +82,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Returns the longest body of a request: a value of the greatest length as base64, and room for the rest.
+    /// Returns the longest body of a request: a value of the greatest length as base64, and room
+    /// for the rest.
     fn max_body_bytes(&self) -> usize {
         let base64 = self.max_value_bytes.saturating_add(2) / 3;
         base64.saturating_mul(4).saturating_add(64 << 10)

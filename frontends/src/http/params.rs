@@ -1,7 +1,8 @@
-//! What a request says outside its body: the key in its path, its query, its conditions, the form it wants back.
+//! What a request says outside its body: the key in its path, its query, its conditions, the form
+//! it wants back.
 //!
-//! Strict throughout: a parameter or a condition that is not understood is refused. To ignore it would be to list
-//! everything instead of a prefix, or to overwrite what was to be compared first.
+//! Strict throughout: a parameter or a condition that is not understood is refused. To ignore it
+//! would be to list everything instead of a prefix, or to overwrite what was to be compared first.
 
 use std::borrow::Cow;
 
@@ -17,7 +18,8 @@ use super::error::Failure;
 /// The longest key, as for the Redis protocol.
 pub(super) const MAX_KEY_BYTES: usize = 64 << 10;
 
-/// Returns the bytes that percent-encoded text stands for; a `%` must be followed by two hexadecimal digits.
+/// Returns the bytes that percent-encoded text stands for; a `%` must be followed by two
+/// hexadecimal digits.
 pub(super) fn decode(text: &[u8]) -> Option<Bytes> {
     let mut rest = text.iter();
     while let Some(byte) = rest.next() {
@@ -44,7 +46,8 @@ pub(super) fn key(uri: &Uri) -> Result<Bytes, Failure> {
     Ok(key)
 }
 
-/// Returns the values of the parameters `names`, in the order of the names. A `+` is a space, as in forms.
+/// Returns the values of the parameters `names`, in the order of the names. A `+` is a space, as in
+/// forms.
 pub(super) fn query<const N: usize>(
     uri: &Uri,
     names: [&str; N],
@@ -124,7 +127,8 @@ impl Preconditions {
                 match (strong.next(), strong.next()) {
                     (Some(version), None) => Ok(Condition::Version(version)),
                     (Some(_), Some(_)) => invalid("a write can ask for one version, not for many"),
-                    // No version is zero, so this never holds: as it must be, of a tag that was never given out.
+                    // No version is zero, so this never holds: as it must be, of a tag that was
+                    // never given out.
                     (None, _) => Ok(Condition::Version(0)),
                 }
             }
@@ -219,7 +223,8 @@ impl Form {
         value.to_str().ok().and_then(Self::of).ok_or(Failure::MediaType)
     }
 
-    /// Returns the form the client wants back: the one it weighs more, the first of equals, JSON if it names neither.
+    /// Returns the form the client wants back: the one it weighs more, the first of equals, JSON if
+    /// it names neither.
     pub(super) fn wanted(headers: &HeaderMap) -> Self {
         let mut best = (0.0, Self::Json);
         let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());

@@ -1,8 +1,8 @@
 //! Connections: accepted, bounded in number and in time, and ended in good order.
 //!
-//! Accepting survives every error. What no longer fits is told so and closed, at once and at little cost; a connection
-//! that ends with bytes unread is closed in two steps, since a plain close would take the response back (a reset throws
-//! away what the client has not read yet).
+//! Accepting survives every error. What no longer fits is told so and closed, at once and at little
+//! cost; a connection that ends with bytes unread is closed in two steps, since a plain close would
+//! take the response back (a reset throws away what the client has not read yet).
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -34,7 +34,8 @@ use crate::Kv;
 /// How long accepting rests when the process has run out of something, such as file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections beyond the limit that are told so, at one time; any further one is closed without a word.
+/// Connections beyond the limit that are told so, at one time; any further one is closed without a
+/// word.
 const REFUSALS: usize = 64;
 
 /// How long a closed connection may take to read the last response, and how much it may still send.
@@ -52,7 +53,8 @@ const SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/
     connection: close\r\ncontent-length: 78\r\n\r\n\
     {\"error\":\"timeout\",\"message\":\"the head of the request did not arrive in time\"}";
 
-/// Serves HTTP until `stop` is ready; then requests under way are finished, within a time, and connections closed.
+/// Serves HTTP until `stop` is ready; then requests under way are finished, within a time, and
+/// connections closed.
 ///
 /// # Errors
 ///
@@ -209,8 +211,8 @@ async fn refuse(mut stream: TcpStream, _held: OwnedSemaphorePermit) {
     }
 }
 
-/// Closes a connection so that the client can still read what it was sent: says that nothing more will come, then throws
-/// away what arrives until the client closes too, within limits.
+/// Closes a connection so that the client can still read what it was sent: says that nothing more
+/// will come, then throws away what arrives until the client closes too, within limits.
 async fn linger(mut stream: TcpStream) {
     let close = async {
         stream.shutdown().await?;

@@ -1,4 +1,5 @@
-//! The node as it sees itself. No key is touched and no leader is needed: this is what one asks when things go wrong.
+//! The node as it sees itself. No key is touched and no leader is needed: this is what one asks
+//! when things go wrong.
 
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
@@ -74,7 +75,8 @@ fn leader(cluster: &Cluster) -> Option<&Member> {
     cluster.leader.and_then(|id| cluster.member(id))
 }
 
-/// `GET /status`, and with `?digest=true` a digest of all keys at `applied_index`, which costs a walk over them.
+/// `GET /status`, and with `?digest=true` a digest of all keys at `applied_index`, which costs a
+/// walk over them.
 pub(super) async fn status<K: Kv>(
     State(app): State<App<K>>,
     uri: Uri,
@@ -122,7 +124,8 @@ pub(super) async fn livez<K: Kv>(State(app): State<App<K>>) -> Result<Response, 
     }
 }
 
-/// `GET /readyz`: whether requests for keys can be answered here, or at a leader this node can point to.
+/// `GET /readyz`: whether requests for keys can be answered here, or at a leader this node can
+/// point to.
 pub(super) async fn readyz<K: Kv>(State(app): State<App<K>>) -> Result<Response, Failure> {
     let cluster = app.kv.cluster().borrow().clone();
     if cluster.loading {

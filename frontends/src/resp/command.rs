@@ -1,11 +1,11 @@
 //! COMMAND: the command table, as clients read it.
 
-use raftkv_storage::keyspace::glob;
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::command::{self as table, Flags, Spec};
+use raftkv_storage::keyspace::glob;
 
-use super::session::help;
 use super::errors;
+use super::session::help;
 
 /// `args` begin with the name of the subcommand, if there is one.
 pub(super) fn run(subcommand: Option<&str>, args: &[&[u8]]) -> Reply {

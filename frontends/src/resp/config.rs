@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use raftkv_storage::keyspace::glob;
 use raftkv_storage::keyspace::Reply;
+use raftkv_storage::keyspace::glob;
 
 use super::session::help;
 use super::{Options, Server, errors};
@@ -110,8 +110,7 @@ pub(super) fn run<K: Kv>(server: &Server<K>, subcommand: &str, args: &[&[u8]]) -
 
 fn get(parameters: &Parameters, patterns: &[&[u8]]) -> Reply {
     let all = parameters.lock();
-    let is_wanted =
-        |name: &str| patterns.iter().any(|pattern| glob::matches_name(pattern, name));
+    let is_wanted = |name: &str| patterns.iter().any(|pattern| glob::matches_name(pattern, name));
     let wanted = all.iter().filter(|(name, _)| is_wanted(name));
     Reply::Map(wanted.map(|(name, found)| (Reply::bulk(name), Reply::bulk(&found.value))).collect())
 }

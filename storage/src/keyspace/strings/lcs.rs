@@ -41,7 +41,8 @@ impl Options {
     }
 }
 
-/// The most bytes of the table of 32-bit lengths. Redis limits the same table, by `proto-max-bulk-len`.
+/// The most bytes of the table of 32-bit lengths. Redis limits the same table, by
+/// `proto-max-bulk-len`.
 const TABLE_BYTES_MAX: u128 = 64 << 20;
 
 pub(super) fn lcs(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
