@@ -257,3 +257,112 @@ fn push_records<'a>(write: &'a Write, records: &mut Vec<Record<'a>>) {
     }
     records.extend(write.entries.iter().map(Record::Entry));
 }
+
+#[cfg(test)]
+mod tests {
+    use raftkv_storage::types::{Entry, HardState, NodeId, Payload};
+    use raftkv_storage::wal::WalOptions;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    use super::*;
+    use crate::raft::Message;
+
+    struct Fixture {
+        disk: Disk,
+        done: UnboundedReceiver<Done>,
+        dir: tempfile::TempDir,
+    }
+
+    fn node(name: &str) -> NodeId {
+        name.parse().unwrap()
+    }
+
+    fn options() -> WalOptions {
+        WalOptions { segment_bytes: 64 << 10, node: node("A") }
+    }
+
+    fn start() -> Fixture {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::open(dir.path(), node("A")).unwrap();
+        let (wal, _) = Wal::open(&data_dir.wal_dir(), options()).unwrap();
+        let (sender, done) = unbounded_channel();
+        Fixture { disk: Disk::start(data_dir, wal, sender).unwrap(), done, dir }
+    }
+
+    fn promise(matched: Index) -> Envelope {
+        let message = Message::AppendEntriesResponse { matched };
+        Envelope { from: node("A"), to: node("B"), term: 1, message }
+    }
+
+    fn entries(range: std::ops::RangeInclusive<Index>) -> Write {
+        let entry = |index| Entry { id: EntryId { term: 1, index }, payload: Payload::Noop };
+        Write { entries: range.map(entry).collect(), ..Write::default() }
+    }
+
+    fn written(done: &mut UnboundedReceiver<Done>) -> Written {
+        match done.blocking_recv() {
+            Some(Done::Written(written)) => written,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_promise_without_a_write_before_it_is_free() {
+        let mut fixture = start();
+        let free = fixture.disk.write(Write::default(), None, vec![promise(1)]);
+        assert_eq!(free, [promise(1)]);
+    }
+
+    /// The rule that no acknowledgement may overtake: not its own write, and not another promise.
+    #[test]
+    fn promises_queue_behind_every_write_before_them() {
+        let mut fixture = start();
+        let disk = &mut fixture.disk;
+        assert_eq!(disk.write(entries(1..=2), None, vec![promise(2)]), []);
+        // No write of its own, but one before it.
+        assert_eq!(disk.write(Write::default(), None, vec![promise(3)]), []);
+        assert_eq!(disk.write(entries(3..=3), None, vec![promise(4)]), []);
+        let mut released = Vec::new();
+        let mut persisted = None;
+        while disk.pending > 0 {
+            // Until the driver has sent what is reported, nothing is free.
+            assert_eq!(disk.write(Write::default(), None, Vec::new()), []);
+            let report = written(&mut fixture.done);
+            disk.written(&report);
+            released.extend(report.promises);
+            persisted = report.persisted.or(persisted);
+        }
+        assert_eq!(released, [promise(2), promise(3), promise(4)]);
+        assert_eq!(persisted, Some(EntryId { term: 1, index: 3 }));
+        assert_eq!(disk.write(Write::default(), None, vec![promise(5)]), [promise(5)]);
+    }
+
+    #[test]
+    fn what_was_reported_is_there_after_a_restart() {
+        let mut fixture = start();
+        let hard_state = Some(HardState { term: 1, vote: Some(node("B")) });
+        let write = Write { hard_state, ..entries(1..=3) };
+        fixture.disk.write(write, None, vec![promise(3)]);
+        // The same turn's tail is replaced by a later one's.
+        fixture.disk.write(entries(2..=2), None, vec![promise(2)]);
+        fixture.disk.set_cluster(ClusterId(7));
+        fixture.disk.close();
+        let data_dir = DataDir::open(fixture.dir.path(), node("A")).unwrap();
+        assert_eq!(data_dir.identity().cluster, Some(ClusterId(7)));
+        let (_, recovered) = Wal::open(&data_dir.wal_dir(), options()).unwrap();
+        assert_eq!(recovered.hard_state, hard_state.unwrap());
+        assert_eq!(recovered.entries, entries(1..=2).entries);
+    }
+
+    #[test]
+    fn a_failure_is_reported_and_nothing_after_it_is_promised() {
+        let mut fixture = start();
+        let too_large = Payload::Command(vec![0; 1 << 20].into());
+        let id = EntryId { term: 1, index: 1 };
+        let entries = vec![Entry { id, payload: too_large }];
+        fixture.disk.write(Write { entries, ..Write::default() }, None, vec![promise(1)]);
+        assert!(matches!(fixture.done.blocking_recv(), Some(Done::Failed(_))));
+        assert_eq!(fixture.disk.write(Write::default(), None, vec![promise(2)]), []);
+        assert!(fixture.done.blocking_recv().is_none(), "the thread has ended");
+    }
+}
