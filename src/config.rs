@@ -159,6 +159,13 @@ impl ServeArgs {
         let own_http = format!("http://{own_host}:{}", self.http_port);
         let resp = complete("--resp-peers", resp, self.node_id, &peers, own_resp)?;
         let http = complete("--http-peers", http, self.node_id, &peers, own_http)?;
+        let own_grpc = [(self.node_id, (self.host.clone(), self.grpc_port))];
+        check_distinct(
+            "--grpc-peers",
+            peers.iter().chain(own_grpc.iter().map(|(id, at)| (id, at))),
+        )?;
+        check_distinct("--resp-peers", resp.iter())?;
+        check_distinct("--http-peers", http.iter())?;
         let members = resp.into_iter().zip(http.into_values()).map(|((id, resp), http_url)| {
             let (resp_host, resp_port) = resp;
             Member { id, resp_host, resp_port, http_url, live: id == self.node_id }
@@ -268,6 +275,20 @@ fn complete<T, P>(
     Ok(addresses)
 }
 
+/// Refuses a list in which two nodes have one address.
+fn check_distinct<'a, T: Ord + 'a>(
+    flag: &'static str,
+    addresses: impl Iterator<Item = (&'a NodeId, &'a T)>,
+) -> Result<(), ConfigError> {
+    let mut seen = BTreeMap::new();
+    for (id, address) in addresses {
+        if let Some(other) = seen.insert(address, id) {
+            return Err(invalid(flag, format!("{other} and {id} have the same address")));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -320,6 +341,10 @@ mod tests {
             ("--grpc-peers B=x:70000", "not of the form HOST:PORT"),
             ("--grpc-peers B=::1:5", "IPv6 needs brackets"),
             ("--grpc-peers B=x:1,B=y:2", "--grpc-peers: names B twice"),
+            (
+                "--grpc-peers B=127.0.0.1:50051 --http-peers B=http://x --resp-peers B=x:1",
+                "--grpc-peers: B and A have the same address",
+            ),
             ("--grpc-peers A=127.0.0.1:9", "names this node, A, with another port"),
             ("--http-peers Z=http://x", "--http-peers: names Z, which --grpc-peers does not"),
             ("--http-peers A=ftp://x", "is not an http:// URL"),

@@ -6,7 +6,16 @@ use clap::Parser;
 use raftkv::cli::Cli;
 
 fn main() -> ExitCode {
-    match Cli::parse().run() {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            eprintln!("raftkv: {}", one_line(&error.to_string()));
+            return ExitCode::from(2);
+        }
+        // What was asked for: --help or --version.
+        Err(error) => error.exit(),
+    };
+    match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line, with the causes behind it.
@@ -14,4 +23,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Returns what is wrong with the command line, without the usage that follows it.
+fn one_line(error: &str) -> String {
+    let what = error.split("\n\nUsage:").next().unwrap_or(error);
+    let what = what.split("\n\nFor more information").next().unwrap_or(what);
+    let what = what.strip_prefix("error: ").unwrap_or(what);
+    what.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -12,10 +12,11 @@
 //! Order within a turn: committed entries are applied, then the reads confirmed with them are
 //! answered, so that applied ≥ read index by the order of two lines.
 
+use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 
 use raftkv_frontends::{Error, Unavailable};
-use raftkv_storage::keyspace::command::{Batch, Reads, Stamp, time_entry};
+use raftkv_storage::keyspace::command::{self, Batch, Reads, Stamp, time_entry};
 use raftkv_storage::keyspace::{Keyspace, Reply, View};
 use raftkv_storage::types::{
     Configuration, Entry, EntryId, Index, NodeId, Payload, SnapshotMeta, Term,
@@ -52,8 +53,11 @@ pub struct Turn {
     /// loop.
     pub heavy: Vec<HeavyReads>,
     /// Large structures nobody needs any more, to be dropped away from the loop.
-    pub garbage: Vec<View>,
+    pub garbage: Vec<Garbage>,
 }
+
+/// Something whose only use is to be dropped.
+pub type Garbage = Box<dyn Any + Send>;
 
 /// Confirmed reads with the view they are to be answered from.
 #[derive(Debug)]
@@ -97,7 +101,7 @@ pub struct Replica {
     clock: Clock,
     /// The snapshot whose installation the core decides about in this turn.
     incoming: Option<(SnapshotMeta, Keyspace)>,
-    garbage: Vec<View>,
+    garbage: Vec<Garbage>,
     seed: u64,
 }
 
@@ -165,8 +169,14 @@ impl Replica {
         self.raft.tick();
     }
 
-    /// A message has arrived.
+    /// A message has arrived. Entries that this version cannot apply are not taken: once in the log
+    /// they would stop every server that comes to them.
     pub fn step(&mut self, envelope: Envelope) {
+        if let Message::AppendEntries { entries, .. } = &envelope.message
+            && !entries.iter().all(is_applicable)
+        {
+            return;
+        }
         self.raft.step(envelope);
     }
 
@@ -244,8 +254,8 @@ impl Replica {
             self.answer(RequestId(id), &mut heavy);
         }
         self.note_leadership();
-        if let Some(unlinked) = self.keyspace.take_garbage() {
-            self.garbage.push(unlinked);
+        while let Some(unlinked) = self.keyspace.take_garbage() {
+            self.garbage.push(Box::new(unlinked));
         }
         Turn {
             messages: ready.messages,
@@ -358,13 +368,12 @@ impl Replica {
         let (incoming, keyspace) =
             self.incoming.take().expect("the core installs only what it was given");
         assert!(incoming == *meta, "the core installs the snapshot it was given in this turn");
-        self.garbage.push(self.keyspace.view());
-        self.keyspace = keyspace;
+        self.garbage.push(Box::new(std::mem::replace(&mut self.keyspace, keyspace)));
     }
 
     fn discard_incoming(&mut self) {
         if let Some((_, keyspace)) = self.incoming.take() {
-            self.garbage.push(keyspace.view());
+            self.garbage.push(Box::new(keyspace));
         }
     }
 
@@ -389,6 +398,13 @@ impl Replica {
             self.clock.restart(self.keyspace.time_ms());
         }
         self.leads = leads;
+    }
+}
+
+fn is_applicable(entry: &Entry) -> bool {
+    match &entry.payload {
+        Payload::Command(payload) => payload.len() <= ENTRY_BYTES_MAX && command::is_valid(payload),
+        Payload::Noop | Payload::Configuration(_) => true,
     }
 }
 

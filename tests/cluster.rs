@@ -173,6 +173,21 @@ fn a_restart_of_all_loses_no_acknowledged_write() {
 }
 
 #[test]
+fn a_clean_stop_under_load_loses_no_acknowledged_write() {
+    let mut cluster = Cluster::start(3, &[]);
+    let load = Load::start(&cluster, 4);
+    for _ in 0..2 {
+        load.wait_for_progress();
+        let leader = cluster.leader();
+        assert!(cluster.nodes[leader].stop().success(), "SIGTERM is a clean stop");
+        load.wait_for_progress();
+        cluster.nodes[leader].start();
+    }
+    assert_nothing_lost(&cluster, &load.stop());
+    cluster.assert_converged();
+}
+
+#[test]
 fn five_nodes_survive_two() {
     let mut cluster = Cluster::start(5, &[]);
     let load = Load::start(&cluster, 2);
@@ -219,15 +234,18 @@ fn a_follower_that_was_away_catches_up_by_the_log() {
 
 #[test]
 fn a_follower_behind_the_log_catches_up_by_a_snapshot() {
-    let mut cluster = Cluster::start(3, &["--snapshot-log-bytes", "65536"]);
+    let mut cluster = Cluster::start(3, &[]);
     let away = cluster.follower();
     cluster.nodes[away].kill();
     let leader = cluster.leader();
     let mut client = cluster.nodes[leader].resp();
-    let value = "x".repeat(10_000);
-    // More than the log keeps in memory for followers that are a little behind.
-    for at in 0..400 {
-        client.call(&["SET", &format!("k{at}"), &value]).unwrap();
+    for thousand in 0..200 {
+        for at in 0..1000 {
+            client.send(&["SET", &format!("key:{thousand}:{at}"), "v"]).unwrap();
+        }
+        for _ in 0..1000 {
+            assert_eq!(client.receive().unwrap(), Value::Simple("OK".into()));
+        }
     }
     client.call(&["SET", "mortal", "v", "PX", "600000"]).unwrap();
     cluster.nodes[away].start();

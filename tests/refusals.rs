@@ -47,7 +47,15 @@ fn a_data_directory_is_for_one_node_of_one_cluster() {
 fn a_node_with_the_data_of_another_cluster_is_refused_and_ends() {
     let mut ours = Cluster::start(3, &[]);
     let mut theirs = Cluster::start(3, &[]);
-    let (at, _) = (ours.follower(), theirs.leader());
+    let at = ours.follower();
+    // The logs must differ in more than the name, or the stranger's would pass for an old one.
+    let first = theirs.leader();
+    theirs.nodes[first].kill();
+    let second = theirs.leader();
+    for number in 0..10 {
+        theirs.nodes[second].resp().call(&["SET", "theirs", &number.to_string()]).unwrap();
+    }
+    theirs.nodes[first].start();
     theirs.assert_converged();
     ours.assert_converged();
     for node in &mut theirs.nodes {
@@ -58,19 +66,57 @@ fn a_node_with_the_data_of_another_cluster_is_refused_and_ends() {
     std::fs::rename(&theirs.nodes[at].data_dir, &ours.nodes[at].data_dir).unwrap();
     let line = refusal(ours.nodes[at].command());
     assert!(line.contains("is --data-dir right?"), "{line}");
-    ours.leader();
+    // Nothing of theirs has come over, and nothing of ours has gone there.
+    let leader = ours.leader();
+    assert_eq!(ours.nodes[leader].resp().call(&["GET", "theirs"]), Ok(Value::Null));
+    let strange = &ours.nodes[at].data_dir;
+    let inspected = run_to_end({
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_raftkv"));
+        command.args(["inspect", "wal"]).arg(strange.join("wal"));
+        command
+    });
+    let entries = String::from_utf8(inspected.stdout).unwrap();
+    assert!(entries.contains("@2"), "the log of the other cluster is as it was: {entries}");
 }
 
 #[test]
 fn a_node_that_has_lost_its_log_does_not_come_back() {
-    let mut cluster = Cluster::start(3, &[]);
+    let mut cluster = Cluster::start(3, &["--snapshot-log-bytes", "65536"]);
     let at = cluster.follower();
-    cluster.assert_converged();
+    let mut client = cluster.nodes[cluster.leader()].resp();
+    client.call(&["SET", "k", &"x".repeat(100_000)]).unwrap();
+    let has_snapshot = |cluster: &Cluster| {
+        let index = cluster.nodes[at].status()?["snapshot_index"].as_u64()?;
+        (index > 0).then_some(())
+    };
+    wait_for("a snapshot", || has_snapshot(&cluster));
     assert!(cluster.nodes[at].stop().success());
-    std::fs::remove_dir_all(cluster.nodes[at].data_dir.join("wal")).unwrap();
-    let line = refusal(cluster.nodes[at].command());
-    assert!(line.contains("the log is gone"), "{line}");
+    for lost in ["wal", "snapshots"] {
+        std::fs::remove_dir_all(cluster.nodes[at].data_dir.join(lost)).unwrap();
+        let line = refusal(cluster.nodes[at].command());
+        assert!(line.contains("the log is gone"), "{line}");
+    }
     cluster.leader();
+}
+
+#[test]
+fn wrong_flags_are_one_line() {
+    let raftkv = || std::process::Command::new(env!("CARGO_BIN_EXE_raftkv"));
+    for flags in [
+        &["serve"][..],
+        &["serve", "--node-id", "a/b", "--data-dir", "d"],
+        &["serve", "--node-id", "A", "--data-dir", "d", "--grpc-port", "0"],
+        &["serve", "--node-id", "A", "--data-dir", "d", "--nonsense"],
+        &["serve", "--node-id", "A", "--data-dir", "d", "--grpc-peers", "B"],
+        &["dev", "--nodes", "0"],
+        &["inspect", "wal", "/nonexistent"],
+        &["nonsense"],
+    ] {
+        let mut command = raftkv();
+        command.args(flags);
+        let line = refusal(command);
+        assert!(line.len() > "raftkv: ".len() + 10, "{flags:?}: {line}");
+    }
 }
 
 #[test]

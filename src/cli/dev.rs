@@ -91,8 +91,11 @@ async fn run_cluster(args: &DevArgs) -> anyhow::Result<()> {
     println!("{cluster}");
     println!("Ctrl-C stops all nodes.");
     tokio::spawn(async move {
-        if wait_for_signal().await.is_ok() {
-            let _ = sender.send(Event::Interrupted).await;
+        // A second Ctrl-C ends the patience of the first.
+        while wait_for_signal().await.is_ok() {
+            if sender.send(Event::Interrupted).await.is_err() {
+                return;
+            }
         }
     });
     while let Some(event) = events.recv().await {
@@ -107,7 +110,9 @@ async fn run_cluster(args: &DevArgs) -> anyhow::Result<()> {
             Event::Interrupted => break,
         }
     }
-    cluster.stop(&mut events).await;
+    if !cluster.stop(&mut events).await {
+        bail!("some nodes did not stop by themselves and were killed");
+    }
     Ok(())
 }
 
@@ -179,7 +184,7 @@ impl Cluster {
             let mut child = Command::new(program)
                 .arg("serve")
                 .args(&node.flags)
-                .args(["--log-format", "json", "--stop-on-stdin-end"])
+                .args(["--log-format", "json", "--log", "info", "--stop-on-stdin-end"])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped())
@@ -201,6 +206,9 @@ impl Cluster {
             return;
         };
         if let (Some(role), Some(term)) = (parsed.role, parsed.term) {
+            if self.leader.as_deref() == Some(id.as_str()) && role != "leader" {
+                self.note_leader_lost();
+            }
             if let Some(node) = self.nodes.get_mut(&id) {
                 node.role = role;
             }
@@ -211,16 +219,22 @@ impl Cluster {
         }
     }
 
-    /// Prints the table when there is another leader, and says so when there is none.
+    /// Prints the table when there is another leader.
     fn note_leader(&mut self, term: u64, leader: Option<String>) {
-        if term < self.term || (term == self.term && leader.is_none()) {
+        if term < self.term || leader.is_none() {
             return;
         }
         self.term = term;
-        if leader.is_some() && leader != self.leader {
+        if leader != self.leader {
             self.leader = leader;
             println!("\n{self}");
         }
+    }
+
+    /// Says so when the leader no longer leads.
+    fn note_leader_lost(&mut self) {
+        self.leader = None;
+        println!("\nthere is no leader; waiting for an election");
     }
 
     fn handle_exit(&mut self, id: NodeId, status: ExitStatus) {
@@ -229,35 +243,43 @@ impl Cluster {
         node.role = "stopped".to_owned();
         println!("\nnode {id} stopped ({status}); to start it again:");
         let program = std::env::args().next().unwrap_or_else(|| "raftkv".to_owned());
-        println!("  {program} serve {}", node.flags.join(" "));
+        let words = [program, "serve".to_owned()].into_iter().chain(node.flags.iter().cloned());
+        println!("  {}", words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" "));
         if self.leader.as_deref() == Some(id.as_str()) {
-            self.leader = None;
-            println!("the leader is gone; waiting for an election");
+            self.note_leader_lost();
         }
     }
 
-    /// Stops the nodes cleanly, and by force those that do not.
-    async fn stop(&mut self, events: &mut mpsc::Receiver<Event>) {
+    /// Stops the nodes cleanly, and by force those that do not within the deadline, or before the
+    /// next Ctrl-C. Returns whether no force was needed.
+    async fn stop(&mut self, events: &mut mpsc::Receiver<Event>) -> bool {
         println!("\nstopping");
         self.signal(Signal::TERM);
-        let all_stopped = async {
-            while self.nodes.values().any(|node| node.pid.is_some()) {
-                match events.recv().await {
-                    Some(Event::Exited(id, status)) => {
-                        if let Some(node) = self.nodes.get_mut(&id) {
-                            node.pid = None;
-                        }
-                        println!("node {id} stopped ({status})");
-                    }
-                    Some(_) => {}
-                    None => return,
-                }
-            }
-        };
-        if tokio::time::timeout(STOP_DEADLINE, all_stopped).await.is_err() {
-            eprintln!("raftkv: some nodes did not stop in time and are killed");
-            self.signal(Signal::KILL);
+        let stopped = tokio::time::timeout(STOP_DEADLINE, self.wait_until_stopped(events));
+        if stopped.await == Ok(true) {
+            return true;
         }
+        self.signal(Signal::KILL);
+        while !self.wait_until_stopped(events).await {}
+        false
+    }
+
+    /// Waits until no node runs any more. Returns false when interrupted.
+    async fn wait_until_stopped(&mut self, events: &mut mpsc::Receiver<Event>) -> bool {
+        while self.nodes.values().any(|node| node.pid.is_some()) {
+            match events.recv().await {
+                Some(Event::Exited(id, status)) => {
+                    if let Some(node) = self.nodes.get_mut(&id) {
+                        node.pid = None;
+                    }
+                    println!("node {id} stopped ({status})");
+                }
+                Some(Event::Interrupted) => return false,
+                Some(Event::Line(..)) => {}
+                None => return true,
+            }
+        }
+        true
     }
 
     fn signal(&self, signal: Signal) {
@@ -285,6 +307,15 @@ impl fmt::Display for Cluster {
         }
         Ok(())
     }
+}
+
+/// Writes a word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,+@%".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Hands on a node's log lines, and then how it ended.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use anyhow::anyhow;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -24,12 +25,12 @@ const CONNECTIONS_MAX: usize = 256;
 /// How soon a connection must show that it speaks HTTP/2.
 const PREFACE_DEADLINE: Duration = Duration::from_secs(5);
 /// The first bytes of every HTTP/2 connection (RFC 9113, section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The wait after the system refused to accept, out of file descriptors mostly.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Serves peers until it is aborted.
-pub(super) async fn serve_grpc(listener: TcpListener, service: service::Server) {
+/// Serves peers until it is dropped, or fails.
+pub(super) async fn serve_grpc(listener: TcpListener, service: service::Server) -> anyhow::Error {
     let (sender, connections) = mpsc::channel(1);
     let accepting = accept(listener, sender);
     let serving = Server::builder()
@@ -37,12 +38,15 @@ pub(super) async fn serve_grpc(listener: TcpListener, service: service::Server) 
         .initial_connection_window_size(16 << 20)
         .http2_keepalive_interval(Some(Duration::from_millis(500)))
         .http2_keepalive_timeout(Some(Duration::from_secs(1)))
-        .max_concurrent_streams(Some(256))
+        .max_concurrent_streams(Some(32))
         .add_service(service)
         .serve_with_incoming(ReceiverStream::new(connections));
-    let ((), served) = tokio::join!(accepting, serving);
-    if let Err(error) = served {
-        tracing::error!(%error, "the gRPC server ended");
+    tokio::select! {
+        () = accepting => anyhow!("no more connections are accepted"),
+        served = serving => match served {
+            Ok(()) => anyhow!("no more connections are served"),
+            Err(error) => error.into(),
+        },
     }
 }
 
@@ -68,19 +72,22 @@ async fn accept(listener: TcpListener, sender: mpsc::Sender<io::Result<Connectio
     }
 }
 
-/// Returns the connection if it begins as HTTP/2 does. What was looked at stays to be read.
-async fn check(stream: TcpStream, slot: OwnedSemaphorePermit) -> io::Result<Option<Connection>> {
+/// Returns the connection if it begins as HTTP/2 does.
+async fn check(
+    mut stream: TcpStream,
+    slot: OwnedSemaphorePermit,
+) -> io::Result<Option<Connection>> {
     stream.set_nodelay(true)?;
     let mut begin = [0; PREFACE.len()];
-    // A preface in pieces is legal and nobody sends one: its first byte decides as well.
-    let seen = stream.peek(&mut begin).await?;
-    let is_http2 = seen > 0 && PREFACE.starts_with(&begin[..seen]);
-    Ok(is_http2.then_some(Connection { stream, _slot: slot }))
+    stream.read_exact(&mut begin).await?;
+    Ok((begin == *PREFACE).then_some(Connection { unread: PREFACE, stream, _slot: slot }))
 }
 
-/// A connection that gives its place back when it is dropped.
+/// A connection whose preface was looked at, and that gives its place back when it is dropped.
 #[derive(Debug)]
 struct Connection {
+    /// What is read before the rest of the stream: the preface, or what is left of it.
+    unread: &'static [u8],
     stream: TcpStream,
     _slot: OwnedSemaphorePermit,
 }
@@ -97,6 +104,12 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let (now, later) = self.unread.split_at(self.unread.len().min(buffer.remaining()));
+            buffer.put_slice(now);
+            self.unread = later;
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }

@@ -23,6 +23,8 @@ use crate::raft::{Envelope, Write};
 
 /// How long the thread waits before it looks again whether a full disk has room.
 const NO_SPACE_RETRY: Duration = Duration::from_millis(200);
+/// The most bytes of entries that wait for the disk before proposals are refused.
+const PENDING_BYTES_MAX: usize = 64 << 20;
 
 /// What the disk thread reports to the driver.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub(crate) enum Done {
 pub(crate) struct Written {
     /// How many writes it covered.
     writes: usize,
+    /// The bytes of their entries.
+    bytes: usize,
     /// Promises that may leave now, in order.
     pub(crate) promises: Vec<Envelope>,
     /// The log is durable up to this entry.
@@ -72,8 +76,11 @@ pub(crate) struct Disk {
     /// Writes handed over and not yet reported. As long as there are any, promises queue behind
     /// them.
     pending: usize,
+    /// The bytes of their entries.
+    pending_bytes: usize,
     full: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    /// Ends with whether everything handed over was made durable.
+    thread: Option<JoinHandle<bool>>,
 }
 
 impl Disk {
@@ -88,7 +95,7 @@ impl Disk {
         let full = Arc::new(AtomicBool::new(false));
         let thread = DiskThread { data_dir, wal, jobs: receiver, done, full: Arc::clone(&full) };
         let thread = std::thread::Builder::new().name("disk".into()).spawn(move || thread.run())?;
-        Ok(Self { jobs: Some(jobs), pending: 0, full, thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), pending: 0, pending_bytes: 0, full, thread: Some(thread) })
     }
 
     /// Makes `write` durable and then releases `promises`. Returns the promises that may leave at
@@ -104,6 +111,7 @@ impl Disk {
         }
         if !write.is_empty() || !promises.is_empty() {
             self.pending += 1;
+            self.pending_bytes += size(&write);
             self.send(Job::Write(Box::new(WriteJob { write, received, promises })));
         }
         Vec::new()
@@ -112,6 +120,7 @@ impl Disk {
     /// Takes note that writes were reported.
     pub(crate) fn written(&mut self, written: &Written) {
         self.pending -= written.writes;
+        self.pending_bytes -= written.bytes;
     }
 
     /// Drops what a durable snapshot covers.
@@ -124,18 +133,22 @@ impl Disk {
         self.send(Job::SetCluster(cluster));
     }
 
+    /// Returns whether more is waiting for the disk than may be held in memory. A leader whose own
+    /// disk hangs can still commit through its followers, so nothing else would slow it down.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.pending_bytes > PENDING_BYTES_MAX
+    }
+
     /// Returns whether the disk has no room for the next segment of the log.
     pub(crate) fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)
     }
 
-    /// Finishes what was handed over, and ends the thread.
-    pub(crate) fn close(&mut self) {
+    /// Finishes what was handed over, ends the thread, and returns whether all of it is durable.
+    pub(crate) fn close(&mut self) -> bool {
         self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic was printed by the thread; there is nothing to add.
-            let _ = thread.join();
-        }
+        // Why it failed, or the panic, was said by the thread.
+        self.thread.take().is_none_or(|thread| thread.join().unwrap_or(false))
     }
 
     fn send(&self, job: Job) {
@@ -155,24 +168,23 @@ struct DiskThread {
 }
 
 impl DiskThread {
-    fn run(mut self) {
+    fn run(mut self) -> bool {
         let mut batch = Vec::new();
         loop {
             if batch.is_empty() {
                 match self.jobs.recv() {
                     Ok(job) => batch.push(job),
-                    Err(_) => return,
+                    Err(_) => return true,
                 }
             }
             batch.extend(self.jobs.try_iter());
-            let done = match self.carry_out(&mut batch) {
-                Ok(written) => Done::Written(written),
-                Err(error) => Done::Failed(error),
-            };
-            let failed = matches!(done, Done::Failed(_));
-            let _ = self.done.send(done);
-            if failed {
-                return;
+            match self.carry_out(&mut batch) {
+                Ok(written) => drop(self.done.send(Done::Written(written))),
+                Err(error) => {
+                    tracing::error!(%error, "the disk failed");
+                    let _ = self.done.send(Done::Failed(error));
+                    return false;
+                }
             }
         }
     }
@@ -182,12 +194,13 @@ impl DiskThread {
     fn carry_out(&mut self, batch: &mut Vec<Job>) -> Result<Written, Error> {
         let mut written = Written::default();
         let mut writes = Vec::new();
-        let mut cluster = None;
+        let (mut cluster, mut compact) = (None, None);
         for job in batch.drain(..) {
             match job {
                 Job::Write(job) => {
                     let WriteJob { write, received, promises } = *job;
                     written.writes += 1;
+                    written.bytes += size(&write);
                     written.promises.extend(promises);
                     if let Some(received) = received {
                         // In place before the log says that it starts there: a snapshot newer than
@@ -201,7 +214,7 @@ impl DiskThread {
                     written.persisted = last.or(snapshot).or(written.persisted);
                     writes.push(write);
                 }
-                Job::Compact(through) => self.wal.compact(through)?,
+                Job::Compact(through) => compact = compact.max(Some(through)),
                 Job::SetCluster(id) => cluster = Some(id),
             }
         }
@@ -217,6 +230,10 @@ impl DiskThread {
         if let Some(cluster) = cluster {
             self.data_dir.record_cluster(cluster)?;
             self.wal.set_cluster(cluster);
+        }
+        // Behind the writes that were asked for before it, which may replace what it removes.
+        if let Some(through) = compact {
+            self.wal.compact(through)?;
         }
         Ok(written)
     }
@@ -239,13 +256,35 @@ impl DiskThread {
                 tracing::error!(%error, "no space for the log: the node is read-only");
             }
             match self.jobs.recv_timeout(NO_SPACE_RETRY) {
-                Ok(Job::Compact(through)) => self.wal.compact(through)?,
+                Ok(Job::Compact(through)) => self.make_room(through, records)?,
                 Ok(job) => later.push(job),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(error),
             }
         }
     }
+
+    /// Drops what a durable snapshot covers, as far as the records that wait for room leave it be.
+    fn make_room(&mut self, through: Index, records: &[Record<'_>]) -> Result<(), Error> {
+        match first_index(records).checked_sub(1) {
+            Some(kept) => self.wal.compact(through.min(kept)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn size(write: &Write) -> usize {
+    write.entries.iter().map(|entry| entry.payload.size()).sum()
+}
+
+/// Returns the least index that the records write; everything below it stays as it is.
+fn first_index(records: &[Record<'_>]) -> Index {
+    let index = |record: &Record<'_>| match record {
+        Record::Entry(entry) => Some(entry.id.index),
+        Record::Reset(_) => Some(0),
+        Record::HardState(_) => None,
+    };
+    records.iter().filter_map(index).min().unwrap_or(Index::MAX)
 }
 
 fn push_records<'a>(write: &'a Write, records: &mut Vec<Record<'a>>) {
@@ -340,17 +379,17 @@ mod tests {
     #[test]
     fn what_was_reported_is_there_after_a_restart() {
         let mut fixture = start();
-        let hard_state = Some(HardState { term: 1, vote: Some(node("B")) });
-        let write = Write { hard_state, ..entries(1..=3) };
+        let hard_state = HardState { term: 1, vote: Some(node("B")) };
+        let write = Write { hard_state: Some(hard_state), ..entries(1..=3) };
         fixture.disk.write(write, None, vec![promise(3)]);
         // The same turn's tail is replaced by a later one's.
         fixture.disk.write(entries(2..=2), None, vec![promise(2)]);
         fixture.disk.set_cluster(ClusterId(7));
-        fixture.disk.close();
+        assert!(fixture.disk.close());
         let data_dir = DataDir::open(fixture.dir.path(), node("A")).unwrap();
         assert_eq!(data_dir.identity().cluster, Some(ClusterId(7)));
         let (_, recovered) = Wal::open(&data_dir.wal_dir(), options()).unwrap();
-        assert_eq!(recovered.hard_state, hard_state.unwrap());
+        assert_eq!(recovered.hard_state, hard_state);
         assert_eq!(recovered.entries, entries(1..=2).entries);
     }
 
@@ -364,5 +403,6 @@ mod tests {
         assert!(matches!(fixture.done.blocking_recv(), Some(Done::Failed(_))));
         assert_eq!(fixture.disk.write(Write::default(), None, vec![promise(2)]), []);
         assert!(fixture.done.blocking_recv().is_none(), "the thread has ended");
+        assert!(!fixture.disk.close(), "what was handed over is not durable");
     }
 }

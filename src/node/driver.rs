@@ -39,6 +39,9 @@ pub(crate) enum Fatal {
     /// The disk failed.
     #[error("{0}; the node stops, because nothing written since the last sync can be believed")]
     Disk(#[from] raftkv_storage::Error),
+    /// The disk thread panicked. What it said of it is on standard error.
+    #[error("the disk thread ended by a bug; the node stops")]
+    DiskThread,
     /// The data directory belongs to another cluster than the peers.
     #[error(
         "this node's data directory is of cluster {ours}, but its peers are of cluster {theirs}: \
@@ -74,6 +77,8 @@ pub(crate) struct Driver {
     waiting: BTreeMap<RequestId, Waiting>,
     last_request: u64,
     heavy_slots: Arc<Semaphore>,
+    /// The cluster that this node is of, by what its directory or its committed log says.
+    identity: Option<ClusterId>,
     /// The file of the snapshot that the core decides about in this turn.
     incoming: Option<Received>,
     /// What peers said that refused us as of another cluster.
@@ -106,8 +111,10 @@ impl Driver {
         transport: Transport,
         snapshots: Snapshots,
         cluster: watch::Sender<Arc<Cluster>>,
+        identity: Option<ClusterId>,
     ) -> Self {
         Self {
+            identity,
             replica,
             disk,
             transport,
@@ -138,7 +145,7 @@ impl Driver {
             let event = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => Event::Stop,
-                Some(done) = sources.done.recv() => Event::Done(done),
+                done = sources.done.recv() => Event::Done(done.ok_or(Fatal::DiskThread)?),
                 _ = ticks.tick() => Event::Tick,
                 _ = sources.inbound.recv_many(&mut inbound, EVENTS_MAX) => Event::Inbound,
                 _ = sources.requests.recv_many(&mut requests, EVENTS_MAX) => Event::Requests,
@@ -214,7 +221,13 @@ impl Driver {
 
     fn handle_inbound(&mut self, inbound: Inbound) -> Result<(), Fatal> {
         match inbound {
-            Inbound::Message(envelope) => self.replica.step(envelope),
+            Inbound::Message(envelope) => {
+                // A follower that can write no snapshot takes no more log into memory.
+                let appends = matches!(envelope.message, raft::Message::AppendEntries { .. });
+                if !appends || !self.snapshots.is_overdue(self.replica.raft().log_bytes()) {
+                    self.replica.step(envelope);
+                }
+            }
             Inbound::Snapshot(snapshot) => {
                 // At most one can be installed in a turn: decide about the one before first.
                 self.turn();
@@ -237,7 +250,7 @@ impl Driver {
         }
         let peers = self.cluster.borrow().members.len() - 1;
         let agreeing = self.foreign.values().filter(|cluster| **cluster == theirs).count();
-        match self.replica.raft().committed_configuration().cluster {
+        match self.identity {
             Some(ours) if agreeing >= 2 && agreeing > peers / 2 => {
                 Err(Fatal::Foreign { ours, theirs })
             }
@@ -276,11 +289,12 @@ impl Driver {
 
     /// Returns why this node takes no writes now, if that is so.
     fn refusal(&self, batch: &Batch) -> Option<Unavailable> {
-        if !batch.has_writes() {
+        let raft = self.replica.raft();
+        if !batch.has_writes() || raft.role() != raft::Role::Leader {
             None
         } else if self.disk.is_full() {
             Some(Unavailable::NoSpace)
-        } else if self.snapshots.is_overdue(self.replica.raft().bytes_since_snapshot()) {
+        } else if self.disk.is_behind() || self.snapshots.is_overdue(raft.log_bytes()) {
             Some(Unavailable::Overloaded)
         } else {
             None
@@ -355,7 +369,7 @@ impl Driver {
     fn note_changes(&mut self) {
         let raft = self.replica.raft();
         let now = self.cluster.borrow();
-        let cluster = raft.committed_configuration().cluster;
+        let cluster = raft.committed_configuration().cluster.or(self.identity);
         let unchanged = now.role == role(raft.role())
             && now.term == raft.term()
             && now.leader == raft.leader()
@@ -363,9 +377,9 @@ impl Driver {
         if unchanged {
             return;
         }
-        let known = now.cluster;
         drop(now);
-        if let Some(cluster) = cluster.filter(|_| known != cluster) {
+        if let Some(cluster) = cluster.filter(|_| self.identity != cluster) {
+            self.identity = Some(cluster);
             self.transport.set_cluster(cluster);
             self.disk.set_cluster(cluster);
         }
@@ -376,8 +390,10 @@ impl Driver {
     fn publish(&mut self) {
         let raft = self.replica.raft();
         let (role, term, leader) = (role(raft.role()), raft.term(), raft.leader());
-        let cluster = raft.committed_configuration().cluster;
+        let cluster = self.identity;
+        let mut deposed = false;
         self.cluster.send_if_modified(|known| {
+            deposed = known.role == Role::Leader && role != Role::Leader;
             let mut new = Cluster::clone(known);
             (new.role, new.term, new.leader, new.cluster) = (role, term, leader, cluster);
             new.last_leader = leader.or(known.last_leader);
@@ -396,6 +412,9 @@ impl Driver {
             *known = Arc::new(new);
             true
         });
+        if deposed {
+            self.transport.stop_snapshots();
+        }
     }
 
     fn status(&self) -> Status {

@@ -10,12 +10,13 @@
 //! to another thread costs more than carrying it out.
 
 mod accept;
+mod connections;
 mod disk;
 mod driver;
 mod handle;
 mod snapshots;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io::BufReader;
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ use raftkv_frontends::{Cluster, Role, http, resp};
 use raftkv_storage::data_dir::DataDir;
 use raftkv_storage::keyspace::Keyspace;
 use raftkv_storage::snapshot::{self, SnapshotReader};
-use raftkv_storage::types::{Configuration, Entry, EntryId, NodeId, Payload};
+use raftkv_storage::types::{ClusterId, Configuration, Entry, EntryId, NodeId, Payload};
 use raftkv_storage::wal::{Record, Wal, WalOptions};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -59,18 +60,25 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let (cluster, known) = watch::channel(Arc::new(loading(&config)));
     let (handle, requests) = Handle::new(known);
     // Clients that come while the log is replayed are told so, rather than left waiting.
-    let resp_options = resp::Options::default();
+    let connections = connections::limits()?;
+    let resp_options =
+        resp::Options { max_connections: connections.resp, ..resp::Options::default() };
     let resp = tokio::spawn(resp::serve(
         resp_listener,
         handle.clone(),
         resp_options,
         stopped(frontends_stop.clone()),
     ));
-    let http_options = http::Options::default();
+    let http_options =
+        http::Options { max_connections: connections.http, ..http::Options::default() };
     let http =
         tokio::spawn(http::serve(http_listener, handle, http_options, stopped(frontends_stop)));
 
-    let (mut driver, sources) = open(&config, data_dir, cluster, requests).await?;
+    tokio::pin!(stop);
+    let (mut driver, sources) = tokio::select! {
+        opened = open(&config, data_dir, cluster, requests) => opened?,
+        () = &mut stop => return Ok(()),
+    };
     let service = driver.transport.service();
     let grpc = tokio::spawn(accept::serve_grpc(grpc_listener, service));
     driver.cluster.send_modify(|cluster| Arc::make_mut(cluster).loading = false);
@@ -89,17 +97,19 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
         }
         let _ = stop_driver.send(true);
     };
-    let (ended, ()) = {
+    {
         let running = driver.run(sources, driver_stop);
-        tokio::pin!(running, stopping);
+        tokio::pin!(running);
         tokio::select! {
-            ended = &mut running => (ended, ()),
-            () = &mut stopping => (running.await, ()),
+            ended = &mut running => ended?,
+            error = grpc => return Err(error?.context("the gRPC server ended")),
+            () = stopping => running.await?,
         }
-    };
-    grpc.abort();
-    ended?;
-    tokio::task::spawn_blocking(move || driver.disk.close()).await.context("closing the log")?;
+    }
+    let closed = tokio::task::spawn_blocking(move || driver.disk.close()).await;
+    if !closed.context("closing the log")? {
+        bail!("the last writes could not be made durable");
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -170,31 +180,43 @@ async fn open(
         opened.keyspace,
         seed(),
     );
-    let known = replica.raft().committed_configuration().cluster;
+    // What the directory says: a log without a snapshot has to be committed anew before it counts.
+    let identity = opened.data_dir.identity().cluster;
     let endpoints = endpoints(config)?;
-    let transport = Transport::new(config.node, known, endpoints, snapshot_dir, inbound_sender);
+    let transport = Transport::new(config.node, identity, endpoints, snapshot_dir, inbound_sender);
     if let Some((path, meta)) = newest {
         transport.set_snapshot(path, meta);
     }
     let disk = Disk::start(opened.data_dir, opened.wal, done_sender)
         .context("starting the disk thread")?;
-    let driver = Driver::new(replica, disk, transport, snapshots, cluster);
+    if let Some(cluster) = identity {
+        disk.set_cluster(cluster);
+    }
+    let driver = Driver::new(replica, disk, transport, snapshots, cluster, identity);
     Ok((driver, Sources { requests, inbound, done, taken }))
 }
 
 /// Reads the newest snapshot and the log, and checks that the one reaches the other.
 fn recover(data_dir: DataDir, options: WalOptions) -> anyhow::Result<Opened> {
     let newest = snapshot::latest(&data_dir.snapshot_dir())?;
+    let wal_dir = data_dir.wal_dir();
+    let has_log = std::fs::read_dir(&wal_dir).is_ok_and(|mut files| files.next().is_some());
+    if !has_log && (newest.is_some() || data_dir.identity().cluster.is_some()) {
+        bail!(
+            "{}: the log is gone; a node that has forgotten its promises must not come back under \
+             its old name",
+            wal_dir.display(),
+        );
+    }
     let keyspace = match &newest {
         None => Keyspace::default(),
         Some((path, _)) => Keyspace::read_from(&mut BufReader::new(SnapshotReader::open(path)?))
             .with_context(|| format!("reading {}", path.display()))?,
     };
-    let (mut wal, log) = Wal::open(&data_dir.wal_dir(), options)?;
+    let (mut wal, log) = Wal::open(&wal_dir, options)?;
     let (path, meta) = newest.unzip();
     let last = meta.as_ref().map_or(EntryId::default(), |meta| meta.last);
     if log.base.index > last.index {
-        let wal_dir = data_dir.wal_dir();
         bail!(
             "{}: the log begins after entry {}, but the newest whole snapshot ends at {last}: a \
              snapshot is missing; restore it, or replace this node",
@@ -236,25 +258,22 @@ fn last_configuration(recovered: &Recovered) -> Option<&Configuration> {
     logged.or(recovered.snapshot.as_ref().map(|meta| &meta.configuration))
 }
 
-/// Refuses a log that is not the one this directory once had. A node that has lost its log has
-/// forgotten its vote and what it acknowledged: it must not take part under its old name.
+/// Refuses a log that is not the one this directory once had.
 fn check_cluster(data_dir: &DataDir, wal: &Wal, recovered: &Recovered) -> anyhow::Result<()> {
-    let held = last_configuration(recovered).and_then(|configuration| configuration.cluster);
     let recorded = data_dir.identity().cluster;
-    if recorded.is_some() && held.is_none() {
+    let held = last_configuration(recovered).and_then(|configuration| configuration.cluster);
+    let known = [recorded, wal.cluster(), held].into_iter().flatten().collect::<BTreeSet<_>>();
+    // What is recorded was committed, so a log that does not say it is not the log it was.
+    if known.len() > 1 || (recorded.is_some() && held.is_none()) {
+        let name =
+            |id: Option<ClusterId>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
         bail!(
-            "{}: the log is gone; a node that has forgotten its promises must not come back under \
-             its old name",
+            "{}: the log is of cluster {}, its segments of {}, and the directory of {}",
             data_dir.wal_dir().display(),
+            name(held),
+            name(wal.cluster()),
+            name(recorded),
         );
-    }
-    for other in [recorded, wal.cluster()].into_iter().flatten() {
-        if held.is_some_and(|held| held != other) {
-            bail!(
-                "{}: the log is not of cluster {other}, to which this directory belongs",
-                data_dir.wal_dir().display(),
-            );
-        }
     }
     Ok(())
 }

@@ -157,6 +157,8 @@ pub struct Raft {
     commit_index: Index,
     /// The last index handed out to be applied.
     applied_index: Index,
+    /// The bytes of the entries handed out since the newest snapshot.
+    applied_bytes: usize,
 
     /// What only one role needs: Figure 2's state on leaders, and the votes of a candidate.
     role: RoleState,
@@ -239,6 +241,7 @@ impl Raft {
             snapshot,
             commit_index: snapshot.index,
             applied_index: snapshot.index,
+            applied_bytes: 0,
             role: RoleState::Follower { leader: None },
             election_elapsed: 0,
             election_timeout: 0,
@@ -372,6 +375,7 @@ impl Raft {
         if self.applied_index < self.commit_index {
             ready.committed = self.log.entries_between(self.applied_index, self.commit_index);
             self.applied_index = self.commit_index;
+            self.applied_bytes += log::size_of_entries(&ready.committed);
         }
         ready
     }

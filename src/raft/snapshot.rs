@@ -41,7 +41,9 @@ impl Raft {
         }
         self.snapshot = self.snapshot_meta(last).last;
         self.configurations.compact(last);
+        let above = self.log.bytes_above_snapshot();
         self.log.compact(last, self.options.trailing_bytes);
+        self.applied_bytes -= above - self.log.bytes_above_snapshot();
         // Whatever was cut is durable, in the snapshot if not in the log.
         self.persisted_index = self.persisted_index.max(last);
     }
@@ -102,6 +104,7 @@ impl Raft {
         self.written_index = last.index;
         self.commit_index = last.index;
         self.applied_index = last.index;
+        self.applied_bytes = 0;
         self.effects.write.snapshot = Some(meta);
     }
 

@@ -42,7 +42,7 @@ pub struct Status {
     pub snapshot: EntryId,
     /// The bytes of log in memory.
     pub log_bytes: usize,
-    /// The bytes appended since the newest snapshot.
+    /// The bytes of log that were applied since the newest snapshot.
     pub bytes_since_snapshot: usize,
     /// On the leader, what it knows of each other member; otherwise empty.
     pub peers: BTreeMap<NodeId, PeerStatus>,
@@ -89,10 +89,23 @@ impl Raft {
         self.applied_index
     }
 
-    /// Returns the bytes of log since the newest snapshot.
+    /// Returns the last entry of the newest snapshot; zero without one.
+    #[must_use]
+    pub fn snapshot(&self) -> EntryId {
+        self.snapshot
+    }
+
+    /// Returns the bytes of log in memory.
+    #[must_use]
+    pub fn log_bytes(&self) -> usize {
+        self.log.bytes()
+    }
+
+    /// Returns the bytes of log that were applied since the newest snapshot: what a new one would
+    /// spare.
     #[must_use]
     pub fn bytes_since_snapshot(&self) -> usize {
-        self.log.bytes_above_snapshot()
+        self.applied_bytes
     }
 
     /// Returns what is known of another member, if this server leads.
@@ -132,7 +145,7 @@ impl Raft {
             persisted: self.persisted_index,
             snapshot: self.snapshot,
             log_bytes: self.log.bytes(),
-            bytes_since_snapshot: self.log.bytes_above_snapshot(),
+            bytes_since_snapshot: self.applied_bytes,
             peers,
         }
     }

@@ -23,16 +23,16 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use raftkv_storage::keyspace::Keyspace;
 use raftkv_storage::snapshot::Received;
 use raftkv_storage::types::{ClusterId, NodeId, SnapshotMeta};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tonic::transport::Endpoint;
 
 use crate::raft::{Envelope, Message};
+use crate::replica::ENTRY_BYTES_MAX;
 use peer::Peer;
 use wire::Outgoing;
 
-/// The most bytes of one gRPC message; far above the largest AppendEntries that holds one entry of
-/// the largest size.
-pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// The most bytes of one gRPC message: an AppendEntries with one entry of the largest size fits.
+pub(crate) const MESSAGE_BYTES_MAX: usize = ENTRY_BYTES_MAX + (1 << 20);
 
 /// What the transport tells the node.
 #[derive(Debug)]
@@ -68,6 +68,8 @@ pub struct ReceivedSnapshot {
     pub file: Received,
     /// What it contains.
     pub keyspace: Keyspace,
+    /// Lets the next one be received when this is dropped.
+    pub(crate) _one: OwnedSemaphorePermit,
 }
 
 /// A handle on the connections to all peers.
@@ -129,9 +131,21 @@ impl Transport {
         *self.shared.cluster.write().unwrap_or_else(PoisonError::into_inner) = Some(cluster);
     }
 
-    /// Sets the snapshot that peers are sent from now on.
+    /// Sets the snapshot that peers are sent from now on, unless a newer one is set: one of our own
+    /// may be finished after one from the leader has overtaken it.
     pub fn set_snapshot(&self, path: PathBuf, meta: SnapshotMeta) {
-        *self.shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Some((path, meta));
+        let mut newest = self.shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.as_ref().is_none_or(|(_, known)| known.last.index < meta.last.index) {
+            *newest = Some((path, meta));
+        }
+    }
+
+    /// Breaks off the snapshots that are being sent: who leads no more has no business sending one,
+    /// and a follower takes one at a time.
+    pub fn stop_snapshots(&self) {
+        for peer in self.shared.peers.values() {
+            peer.stop_snapshot();
+        }
     }
 
     /// Sends a message, or drops it.

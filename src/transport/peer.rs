@@ -16,8 +16,8 @@ use raftkv_storage::types::{ClusterId, NodeId, SnapshotMeta};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
 
 use super::service::CLUSTER_METADATA;
 use super::wire::{self, Header, proto};
@@ -37,6 +37,8 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 /// peer that comes back is met soon and one that is gone costs nothing.
 const BACKOFF: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(25)..=Duration::from_millis(400);
+/// The wait after a snapshot that did not arrive, before the core hears of it and tries again.
+const SNAPSHOT_RETRY: Duration = Duration::from_secs(1);
 /// Bytes of a snapshot in one message.
 const CHUNK_BYTES: usize = 512 << 10;
 /// Chunks read ahead of the network.
@@ -58,6 +60,7 @@ struct Link {
     wanted: Notify,
     votes: Arc<Semaphore>,
     sends_snapshot: AtomicBool,
+    stop_snapshot: Notify,
     runtime: Handle,
 }
 
@@ -79,6 +82,7 @@ impl Peer {
             wanted: Notify::new(),
             votes: Arc::new(Semaphore::new(VOTE_CALLS_MAX)),
             sends_snapshot: AtomicBool::new(false),
+            stop_snapshot: Notify::new(),
             runtime: Handle::current(),
         }))
     }
@@ -126,51 +130,68 @@ impl Peer {
         }
         let (link, shared) = (Arc::clone(&self.0), Arc::clone(shared));
         self.0.runtime.spawn(async move {
-            let answer = link.stream_snapshot(&shared, &envelope).await;
+            let answer = tokio::select! {
+                answer = link.stream_snapshot(&shared, &envelope) => answer,
+                () = link.stop_snapshot.notified() => Err(Status::cancelled("not the leader")),
+            };
+            if let Err(status) = &answer {
+                tracing::warn!(peer = %link.id, error = status.message(), "snapshot not sent");
+                link.report(&shared, status).await;
+                tokio::time::sleep(SNAPSHOT_RETRY).await;
+            }
             link.sends_snapshot.store(false, Ordering::Release);
             let delivered = answer.is_ok();
             let _ = shared.inbound.send(Inbound::SnapshotSent { to: link.id, delivered }).await;
             match answer.map(wire::decode_install_snapshot_response) {
                 Ok(Ok((header, envelope))) => shared.deliver_from(link.id, header, envelope).await,
                 Ok(Err(malformed)) => tracing::warn!(peer = %link.id, %malformed, "bad answer"),
-                Err(status) => {
-                    tracing::warn!(peer = %link.id, error = status.message(), "snapshot not sent");
-                    link.report(&shared, &status).await;
-                }
+                Err(_) => {}
             }
         });
     }
+
+    /// Breaks off the snapshot that is being sent, if there is one.
+    pub(crate) fn stop_snapshot(&self) {
+        self.0.stop_snapshot.notify_waiters();
+    }
+}
+
+/// How the last attempts to reach a peer went.
+struct Reach {
+    /// Whether the peer has answered since the stream was last opened.
+    answered: bool,
+    /// Whether it was said that the peer is unreachable.
+    reported: bool,
+    backoff: Duration,
 }
 
 impl Link {
-    /// Opens the stream whenever there is something to send, until the transport is dropped.
+    /// Opens the stream whenever there is something to send, as long as the transport is there.
     async fn keep_stream(&self, shared: Weak<Shared>) {
-        let mut backoff = *BACKOFF.start();
-        let mut down = false;
+        let mut reach = Reach { answered: false, reported: false, backoff: *BACKOFF.start() };
         loop {
             self.wanted.notified().await;
             let Some(shared) = shared.upgrade() else { return };
-            let opened = self.run_stream(&shared, down).await;
+            let Err(status) = self.run_stream(&shared, &mut reach).await;
             *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            let Err(status) = opened;
-            if !down {
-                tracing::info!(peer = %self.id, reason = status.message(), "peer unreachable");
+            if !std::mem::replace(&mut reach.reported, true) {
+                tracing::warn!(peer = %self.id, reason = status.message(), "peer unreachable");
             }
             self.report(&shared, &status).await;
             if shared.inbound.send(Inbound::Unreachable(self.id)).await.is_err() {
                 return;
             }
             drop(shared);
-            // A stream that was open once starts over with the shortest wait.
-            let was_open = status.code() != Code::Unavailable;
-            backoff = if was_open { *BACKOFF.start() } else { (backoff * 2).min(*BACKOFF.end()) };
-            down = true;
-            tokio::time::sleep(backoff).await;
+            tokio::time::sleep(reach.backoff).await;
+            // A peer that answered is met again soon.
+            let doubled = (reach.backoff * 2).min(*BACKOFF.end());
+            reach.backoff = if reach.answered { *BACKOFF.start() } else { doubled };
+            reach.answered = false;
         }
     }
 
     /// Opens the stream and hands on the answers until it breaks.
-    async fn run_stream(&self, shared: &Shared, was_down: bool) -> Result<Never, Status> {
+    async fn run_stream(&self, shared: &Shared, reach: &mut Reach) -> Result<Never, Status> {
         let (sender, receiver) = mpsc::channel(STREAM_MESSAGES_MAX);
         // Messages queue while the connection is being made, so that a new leader's first ones are
         // not lost.
@@ -183,12 +204,13 @@ impl Link {
             .await
             .map_err(|_| Status::unavailable("no connection in time"))??
             .into_inner();
-        if was_down {
-            tracing::info!(peer = %self.id, "peer reachable again");
-        }
         while let Some(answer) = answers.message().await? {
             let (header, envelope) = wire::decode_append_entries_response(answer)
                 .map_err(|malformed| Status::invalid_argument(malformed.to_string()))?;
+            reach.answered = true;
+            if std::mem::take(&mut reach.reported) {
+                tracing::info!(peer = %self.id, "peer reachable again");
+            }
             shared.deliver_from(self.id, header, envelope).await;
         }
         Err(Status::aborted("the peer closed the stream"))

@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use raftkv_storage::keyspace::Keyspace;
 use raftkv_storage::snapshot::{Received, SnapshotReceiver};
 use raftkv_storage::types::{NodeId, SnapshotMeta};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -25,6 +26,9 @@ pub(super) const CLUSTER_METADATA: &str = "raftkv-cluster";
 const ANSWERS_MAX: usize = 4096;
 /// Vote calls of one candidate that wait for an answer.
 const VOTES_WAITING_MAX: usize = 8;
+/// How long a snapshot may take from its last byte until it is installed. The core does not answer
+/// what it does not want.
+const INSTALL_DEADLINE: Duration = Duration::from_secs(60);
 /// Chunks of a snapshot on the way to the disk.
 const CHUNKS_WAITING_MAX: usize = 4;
 
@@ -226,19 +230,22 @@ impl Raft for Service {
         let first = inbound.message().await?.ok_or_else(|| malformed(Malformed("no chunk")))?;
         let header = Header::decode(first.header.clone()).map_err(malformed)?;
         self.shared.check(header)?;
-        let _one = Arc::clone(&self.receiving)
+        let one = Arc::clone(&self.receiving)
             .try_acquire_owned()
             .map_err(|_| Status::resource_exhausted("a snapshot is being received already"))?;
         let meta = wire::decode_snapshot_meta(first.meta.clone()).map_err(malformed)?;
         tracing::info!(from = %header.from, snapshot = %meta.last, "receiving snapshot");
-        let (file, keyspace) = self.receive_snapshot(meta.clone(), first, inbound).await?;
+        let (file, keyspace, one) =
+            self.receive_snapshot(meta.clone(), first, inbound, one).await?;
         let answer = self.shared.answers.expect_install(header.from);
         let message = Message::InstallSnapshot { meta };
         let envelope = Envelope { from: header.from, to: header.to, term: header.term, message };
-        let snapshot = ReceivedSnapshot { envelope, file, keyspace };
+        let snapshot = ReceivedSnapshot { envelope, file, keyspace, _one: one };
         self.shared.deliver(Inbound::Snapshot(Box::new(snapshot))).await?;
-        let answer = answer.await.map_err(|_| Status::aborted("the snapshot was not needed"))?;
-        Ok(Response::new(answer))
+        let answer = tokio::time::timeout(INSTALL_DEADLINE, answer)
+            .await
+            .map_err(|_| Status::deadline_exceeded("the snapshot was not installed in time"))?;
+        Ok(Response::new(answer.map_err(|_| Status::aborted("the snapshot was not needed"))?))
     }
 }
 
@@ -250,7 +257,8 @@ impl Service {
         meta: SnapshotMeta,
         first: proto::InstallSnapshotRequest,
         mut inbound: Streaming<proto::InstallSnapshotRequest>,
-    ) -> Result<(Received, Keyspace), Status> {
+        one: OwnedSemaphorePermit,
+    ) -> Result<(Received, Keyspace, OwnedSemaphorePermit), Status> {
         let (sender, mut chunks) =
             mpsc::channel::<proto::InstallSnapshotRequest>(CHUNKS_WAITING_MAX);
         let dir = self.shared.snapshot_dir.clone();
@@ -267,7 +275,8 @@ impl Service {
             let file = file.finish()?;
             let keyspace = Keyspace::read_from(&mut file.open()?)
                 .map_err(raftkv_storage::Error::io("read", &file.path))?;
-            Ok::<_, raftkv_storage::Error>(Some((file, keyspace)))
+            // The permit stays here when the call is gone: the file and the keyspace still are.
+            Ok::<_, raftkv_storage::Error>(Some((file, keyspace, one)))
         });
         let mut next = Some(first);
         while let Some(chunk) = next {

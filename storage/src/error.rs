@@ -84,9 +84,14 @@ impl Error {
         }
     }
 
-    /// Returns whether the disk is full.
+    /// Returns whether there is no room: on the disk, in a quota, or for one more open file. It may
+    /// be there later.
     #[must_use]
     pub fn is_no_space(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
+        use rustix::io::Errno;
+
+        let Self::Io { source, .. } = self else { return false };
+        let exhausted = [Errno::NOSPC, Errno::DQUOT, Errno::MFILE, Errno::NFILE, Errno::AGAIN];
+        exhausted.iter().any(|errno| source.raw_os_error() == Some(errno.raw_os_error()))
     }
 }

@@ -195,6 +195,20 @@ pub fn decode(payload: &[u8]) -> Result<(Stamp, Commands<'_>), DecodeError> {
     Ok((Stamp { time_ms: word(1), seed: word(9) }, Commands { rest }))
 }
 
+/// Returns whether [`Keyspace::apply`](super::Keyspace::apply) understands these bytes.
+#[must_use]
+pub fn is_valid(payload: &[u8]) -> bool {
+    let Ok((_, mut commands)) = decode(payload) else { return false };
+    let mut args = Args::default();
+    loop {
+        match commands.next(&mut args) {
+            Ok(Some(_)) => {}
+            Ok(None) => return true,
+            Err(_) => return false,
+        }
+    }
+}
+
 /// The commands in a piece of an entry, in order.
 #[derive(Clone, Debug)]
 pub struct Commands<'a> {

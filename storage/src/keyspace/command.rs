@@ -7,7 +7,7 @@
 
 use super::{Reader, Writer, reply::Reply};
 
-pub use super::batch::{Batch, Commands, DecodeError, Reads, Stamp, decode, time_entry};
+pub use super::batch::{Batch, Commands, DecodeError, Reads, Stamp, decode, is_valid, time_entry};
 pub use super::table::{all, by_id, internal, lookup};
 
 /// Facts about a command that do not depend on its arguments; the names are Redis' (`COMMAND

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::reader::SnapshotReader;
 use super::writer::Temporary;
@@ -35,7 +36,11 @@ impl SnapshotReceiver {
     /// The same with another limit for the size of the file.
     pub fn with_limit(dir: &Path, meta: &SnapshotMeta, limit: u64) -> Result<Self, Error> {
         fs::create_dir(dir)?;
-        let path = dir.join(format!("{}-received{}", super::file_name(meta.last), fs::TEMPORARY));
+        // One that broke off may still be on its way out when the same is sent again.
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = super::file_name(meta.last);
+        let path = dir.join(format!("{name}-received-{number}{}", fs::TEMPORARY));
         let file = fs::create(&path)?;
         let temporary = Temporary::new(path);
         Ok(Self {
