@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use raftkv_frontends::Member;
 use raftkv_storage::types::NodeId;
 
@@ -49,7 +50,7 @@ pub struct ServeArgs {
     pub resp_peers: String,
     /// Allow a --host that is not loopback: anyone who reaches the ports can read and write
     /// everything
-    #[arg(long, env = "RAFTKV_INSECURE_LISTEN")]
+    #[arg(long, env = "RAFTKV_INSECURE_LISTEN", value_parser = FalseyValueParser::new())]
     pub insecure_listen: bool,
     /// The size of one segment of the log, in bytes: 48 MiB (the largest request fits twice) to 1
     /// GiB
@@ -248,11 +249,15 @@ fn parse_host_port(text: &str) -> Result<(String, u16), String> {
 
 fn parse_url(text: &str) -> Result<String, String> {
     let url = text.trim_end_matches('/');
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-    let valid = rest.is_some_and(|rest| {
-        !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"')
+    let parsed = url.parse::<tonic::transport::Uri>().ok().filter(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && uri.query().is_none()
     });
-    if valid { Ok(url.to_owned()) } else { Err(format!("{text:?} is not an http:// URL")) }
+    match parsed {
+        Some(_) if !url.contains(['"', '#']) => Ok(url.to_owned()),
+        _ => Err(format!("{text:?} is not an http:// URL")),
+    }
 }
 
 /// Makes a list of client addresses name exactly the nodes of the cluster, or says which it misses
@@ -348,6 +353,8 @@ mod tests {
             ("--grpc-peers A=127.0.0.1:9", "names this node, A, with another port"),
             ("--http-peers Z=http://x", "--http-peers: names Z, which --grpc-peers does not"),
             ("--http-peers A=ftp://x", "is not an http:// URL"),
+            ("--http-peers A=http://[bad", "is not an http:// URL"),
+            ("--http-peers A=http://", "is not an http:// URL"),
             ("--grpc-port 0", "--grpc-port"),
             ("--resp-peers a/b=x:1", "invalid node id"),
         ];

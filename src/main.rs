@@ -18,11 +18,18 @@ fn main() -> ExitCode {
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line, with the causes behind it.
-            eprintln!("raftkv: {error:#}");
+            eprintln!("raftkv: {}", with_causes(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Returns an error and its causes in one line, but for causes that it has named itself.
+fn with_causes(error: &anyhow::Error) -> String {
+    error.chain().skip(1).fold(error.to_string(), |line, cause| {
+        let cause = cause.to_string();
+        if line.contains(&cause) { line } else { format!("{line}: {cause}") }
+    })
 }
 
 /// Returns what is wrong with the command line, without the usage that follows it.

@@ -165,6 +165,24 @@ fn a_batch_is_answered_in_order_whatever_is_in_it() {
 }
 
 #[test]
+fn chance_is_drawn_anew_for_each_command() {
+    let mut cluster = Cluster::new(&["A"]);
+    let leader = cluster.elect();
+    for at in 0..100 {
+        cluster.run(leader, &format!("SET k{at} v")).unwrap();
+    }
+    for one in ["RANDOMKEY; RANDOMKEY; RANDOMKEY; RANDOMKEY", "INCR n; RANDOMKEY; RANDOMKEY"] {
+        let mut drawn = Vec::new();
+        for _ in 0..10 {
+            drawn.extend(cluster.run(leader, one).unwrap());
+        }
+        drawn.retain(|reply| matches!(reply, Reply::Bulk(_)));
+        let distinct: BTreeSet<String> = drawn.iter().map(|reply| format!("{reply:?}")).collect();
+        assert!(distinct.len() > drawn.len() / 2, "{one}: {distinct:?}");
+    }
+}
+
+#[test]
 fn all_replicas_hold_the_same() {
     let mut cluster = Cluster::new(&["A", "B", "C"]);
     let leader = cluster.elect();

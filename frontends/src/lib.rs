@@ -167,17 +167,18 @@ pub struct Status {
     pub digest: Option<u128>,
 }
 
-/// What a leader knows of a follower. On other nodes only `id` and `live` mean something.
+/// What a leader knows of a follower. Other nodes know only that it is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerStatus {
     /// The follower.
     pub id: NodeId,
     /// Whether it answered lately.
-    pub live: bool,
+    pub live: Option<bool>,
     /// The last index known to agree with the leader's log.
     pub match_index: Option<Index>,
     /// How many entries it lacks, as far as known.
     pub behind: Option<u64>,
-    /// How it is being brought up to date: `probe`, `replicate`, `snapshot`.
+    /// How it is being brought up to date: `probe`, `replicate`, `snapshot`; or `lost`, when it no
+    /// longer has what it once acknowledged.
     pub state: Option<&'static str>,
 }

@@ -179,7 +179,7 @@ async fn a_condition_that_is_not_understood_is_refused() {
     for (headers, message) in cases {
         let reply = server.put("/kv/a", headers, r#"{"value":"v"}"#).await;
         let body = format!(r#"{{"error":"invalid_condition","message":"{message}"}}"#);
-        assert_eq!(reply, json("400 Bad Request", &[], &body), "{headers:?}");
+        assert_eq!(reply, json("400 Bad Request", &["connection: close"], &body), "{headers:?}");
     }
     assert!(server.get("/kv/a", &[]).await.starts_with("HTTP/1.1 404"));
     server.stop().await;

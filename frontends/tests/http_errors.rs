@@ -201,7 +201,7 @@ async fn a_form_cannot_write() {
     let server = Server::start().await;
     let expected = error(
         "415 Unsupported Media Type",
-        &[],
+        &["connection: close"],
         "unsupported_media_type",
         "send Content-Type: application/json, or application/octet-stream for bytes",
     );
@@ -224,7 +224,7 @@ async fn a_form_cannot_write() {
     // A preflight gets no leave: neither the status nor the headers that would give it.
     let asks = ["origin: http://x.invalid", "access-control-request-method: PUT"];
     let reply = server.ask(request("OPTIONS", "/kv/a", &asks, "")).await;
-    assert!(reply.starts_with("HTTP/1.1 405") && !reply.contains("access-control"), "{reply}");
+    assert!(reply.starts_with("HTTP/1.1 421") && !reply.contains("access-control"), "{reply}");
     server.stop().await;
 }
 
@@ -283,7 +283,8 @@ async fn an_unknown_parameter_is_refused() {
     let bytes = "content-type: application/octet-stream";
     let reply = server.ask(request("PUT", "/kv/a?ttl_ms=0", &[bytes], "v")).await;
     let message = "ttl_ms is a whole number from 1 to 9007199254740991";
-    assert_eq!(reply, error("400 Bad Request", &[], "invalid_query", message));
+    let expected = error("400 Bad Request", &["connection: close"], "invalid_query", message);
+    assert_eq!(reply, expected);
     server.stop().await;
 }
 
@@ -310,6 +311,26 @@ async fn unknown_routes_and_methods_are_json_too() {
         let expected = error("405 Method Not Allowed", &[], "method_not_allowed", message)
             .replace(nosniff, &format!("{nosniff}{allow}\r\n"));
         assert_eq!(server.ask(request(method, target, &[], "")).await, expected, "{target}");
+    }
+    server.stop().await;
+}
+
+/// A page whose name is made to resolve to this node is of the same origin, as a browser sees it.
+#[tokio::test]
+async fn a_browser_must_mean_this_node() {
+    let server = Server::start().await;
+    for (host, origin, status) in [
+        ("evil.example", "origin: http://evil.example", 421),
+        ("evil.example", "sec-fetch-site: same-origin", 421),
+        ("localhost:8001", "origin: http://localhost:8001", 404),
+        ("127.0.0.1", "sec-fetch-site: none", 404),
+        ("[::1]:8001", "origin: http://[::1]:8001", 404),
+        // Not a browser.
+        ("evil.example", "x-any: thing", 404),
+    ] {
+        let ask = format!("GET /kv/none HTTP/1.1\r\nhost: {host}\r\n{origin}\r\n\r\n");
+        let reply = server.ask(ask).await;
+        assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{host} {origin}: {reply}");
     }
     server.stop().await;
 }

@@ -209,7 +209,7 @@ async fn wait_ends_when_a_follower_arrives_or_nobody_does() {
     // More than there are is as many as there are; for ever is not longer than a minute.
     kv.change_status(|status| status.commit_index = 9);
     assert_eq!(ask(&kv, "WAIT 100 0").await, ":2\r\n");
-    kv.change_status(|status| status.peers[0].live = false);
+    kv.change_status(|status| status.peers[0].live = Some(false));
     let start = tokio::time::Instant::now();
     assert_eq!(ask(&kv, "WAIT 2 0").await, ":1\r\n");
     assert_eq!(start.elapsed().as_secs(), 60);
@@ -226,7 +226,7 @@ async fn command_describes_the_table_as_redis_does() {
         $9\r\nfind_keys\r\n*4\r\n$4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n\
         *6\r\n$7\r\nlastkey\r\n:0\r\n\
         $7\r\nkeystep\r\n:1\r\n$5\r\nlimit\r\n:0\r\n*0\r\n";
-    assert_eq!(ask(&kv, "COMMAND INFO get nosuch").await, format!("*2\r\n{get}*-1\r\n"));
+    assert_eq!(ask(&kv, "COMMAND INFO get nosuch").await, format!("*2\r\n{get}$-1\r\n"));
     let client_id = "*1\r\n*10\r\n$9\r\nclient|id\r\n:2\r\n~3\r\n+noscript\r\n\
     +loading\r\n+stale\r\n\
         :0\r\n:0\r\n:0\r\n~2\r\n+@slow\r\n+@connection\r\n~0\r\n~0\r\n~0\r\n";

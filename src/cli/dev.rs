@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -45,6 +46,10 @@ pub struct DevArgs {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=65526))]
     resp_port: u16,
 }
+
+/// Signals that come closer together are one wish to stop: some programs send it to a process and
+/// to its group.
+const SIGNALS_APART: Duration = Duration::from_millis(500);
 
 /// A line of a node's log, as far as it is understood.
 #[derive(Debug, Deserialize)]
@@ -88,14 +93,16 @@ async fn run_cluster(args: &DevArgs) -> anyhow::Result<()> {
     let (sender, mut events) = mpsc::channel(1024);
     let mut cluster = Cluster::new(args)?;
     cluster.start(&program, &sender)?;
-    println!("{cluster}");
-    println!("Ctrl-C stops all nodes.");
+    say(format_args!("{cluster}"));
+    say(format_args!("Ctrl-C stops all nodes."));
     tokio::spawn(async move {
-        // A second Ctrl-C ends the patience of the first.
-        while wait_for_signal().await.is_ok() {
-            if sender.send(Event::Interrupted).await.is_err() {
-                return;
-            }
+        if wait_for_signal().await.is_err() || sender.send(Event::Interrupted).await.is_err() {
+            return;
+        }
+        // A second Ctrl-C ends the patience of the first; what comes with the first is part of it.
+        tokio::time::sleep(SIGNALS_APART).await;
+        if tokio::signal::ctrl_c().await.is_ok() {
+            let _ = sender.send(Event::Interrupted).await;
         }
     });
     while let Some(event) = events.recv().await {
@@ -126,6 +133,24 @@ async fn wait_for_signal() -> std::io::Result<()> {
     }
 }
 
+/// Refuses ports of which two nodes, or two listeners of one, would want the same.
+fn check_ports(args: &DevArgs) -> anyhow::Result<()> {
+    let mut taken = BTreeMap::new();
+    let firsts = [
+        ("--grpc-port", args.grpc_port),
+        ("--http-port", args.http_port),
+        ("--resp-port", args.resp_port),
+    ];
+    for (flag, first) in firsts {
+        for port in first..first + u16::from(args.nodes) {
+            if let Some(other) = taken.insert(port, flag) {
+                bail!("{other} and {flag} both take port {port}: keep them {} apart", args.nodes);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The nodes, and who leads them.
 struct Cluster {
     nodes: BTreeMap<NodeId, Node>,
@@ -136,6 +161,7 @@ struct Cluster {
 
 impl Cluster {
     fn new(args: &DevArgs) -> anyhow::Result<Self> {
+        check_ports(args)?;
         let ids: Vec<NodeId> = (b'A'..b'A' + args.nodes)
             .map(|letter| char::from(letter).to_string().parse())
             .collect::<Result<_, _>>()?;
@@ -157,6 +183,7 @@ impl Cluster {
             let data_dir = args.data_dir.join(id.as_str());
             let flags = [
                 ("--node-id", id.to_string()),
+                ("--host", "127.0.0.1".to_owned()),
                 ("--grpc-port", (args.grpc_port + at).to_string()),
                 ("--http-port", (args.http_port + at).to_string()),
                 ("--resp-port", (args.resp_port + at).to_string()),
@@ -202,7 +229,7 @@ impl Cluster {
 
     fn handle_line(&mut self, id: NodeId, line: &str) {
         let Ok(parsed) = serde_json::from_str::<LogLine>(line) else {
-            println!("{id} | {line}");
+            say(format_args!("{id} | {line}"));
             return;
         };
         if let (Some(role), Some(term)) = (parsed.role, parsed.term) {
@@ -215,7 +242,7 @@ impl Cluster {
             self.note_leader(term, parsed.leader.filter(|leader| leader != "none"));
         } else if matches!(parsed.level.as_str(), "WARN" | "ERROR") {
             let error = parsed.error.map(|error| format!(": {error}")).unwrap_or_default();
-            println!("{id} | {}{error}", parsed.message);
+            say(format_args!("{id} | {}{error}", parsed.message));
         }
     }
 
@@ -227,24 +254,24 @@ impl Cluster {
         self.term = term;
         if leader != self.leader {
             self.leader = leader;
-            println!("\n{self}");
+            say(format_args!("\n{self}"));
         }
     }
 
     /// Says so when the leader no longer leads.
     fn note_leader_lost(&mut self) {
         self.leader = None;
-        println!("\nthere is no leader; waiting for an election");
+        say(format_args!("\nthere is no leader; waiting for an election"));
     }
 
     fn handle_exit(&mut self, id: NodeId, status: ExitStatus) {
         let Some(node) = self.nodes.get_mut(&id) else { return };
         node.pid = None;
         node.role = "stopped".to_owned();
-        println!("\nnode {id} stopped ({status}); to start it again:");
+        say(format_args!("\nnode {id} stopped ({status}); to start it again:"));
         let program = std::env::args().next().unwrap_or_else(|| "raftkv".to_owned());
         let words = [program, "serve".to_owned()].into_iter().chain(node.flags.iter().cloned());
-        println!("  {}", words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" "));
+        say(format_args!("  {}", words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")));
         if self.leader.as_deref() == Some(id.as_str()) {
             self.note_leader_lost();
         }
@@ -253,7 +280,7 @@ impl Cluster {
     /// Stops the nodes cleanly, and by force those that do not within the deadline, or before the
     /// next Ctrl-C. Returns whether no force was needed.
     async fn stop(&mut self, events: &mut mpsc::Receiver<Event>) -> bool {
-        println!("\nstopping");
+        say(format_args!("\nstopping"));
         self.signal(Signal::TERM);
         let stopped = tokio::time::timeout(STOP_DEADLINE, self.wait_until_stopped(events));
         if stopped.await == Ok(true) {
@@ -272,7 +299,7 @@ impl Cluster {
                     if let Some(node) = self.nodes.get_mut(&id) {
                         node.pid = None;
                     }
-                    println!("node {id} stopped ({status})");
+                    say(format_args!("node {id} stopped ({status})"));
                 }
                 Some(Event::Interrupted) => return false,
                 Some(Event::Line(..)) => {}
@@ -307,6 +334,11 @@ impl fmt::Display for Cluster {
         }
         Ok(())
     }
+}
+
+/// Prints a line. Nobody need be there to read it: the nodes go on.
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Writes a word as a shell takes it.

@@ -2,10 +2,11 @@
 
 use std::io::{IsTerminal, Read};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{LogFormat, ServeArgs};
 use crate::node;
@@ -38,6 +39,15 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
 }
 
 fn init_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+    // A bare word would be taken for a target, and everything else be silent.
+    let word = filter.split(',').map(str::trim).find(|directive| {
+        !directive.contains(['=', '[']) && directive.parse::<LevelFilter>().is_err()
+    });
+    if let Some(word) = word {
+        bail!(
+            "--log: {word:?} is neither a level (error, warn, info, debug, off) nor TARGET=LEVEL"
+        );
+    }
     let filter = EnvFilter::try_new(filter).with_context(|| format!("--log: {filter:?}"))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {

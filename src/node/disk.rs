@@ -23,6 +23,8 @@ use crate::raft::{Envelope, Write};
 
 /// How long the thread waits before it looks again whether a full disk has room.
 const NO_SPACE_RETRY: Duration = Duration::from_millis(200);
+/// The thread marks the end of the log when nothing came for so long.
+const QUIET: Duration = Duration::from_millis(20);
 /// The most bytes of entries that wait for the disk before proposals are refused.
 const PENDING_BYTES_MAX: usize = 64 << 20;
 
@@ -170,22 +172,48 @@ struct DiskThread {
 impl DiskThread {
     fn run(mut self) -> bool {
         let mut batch = Vec::new();
+        let mut marked = true;
         loop {
             if batch.is_empty() {
-                match self.jobs.recv() {
+                let quiet = if marked { Duration::MAX } else { QUIET };
+                match self.jobs.recv_timeout(quiet) {
                     Ok(job) => batch.push(job),
-                    Err(_) => return true,
+                    Err(RecvTimeoutError::Timeout) => {
+                        if let Err(error) = self.mark() {
+                            return self.fail(error);
+                        }
+                        marked = true;
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Disconnected) if marked => return true,
+                    Err(RecvTimeoutError::Disconnected) => {
+                        return self.mark().map_or_else(|error| self.fail(error), |()| true);
+                    }
                 }
             }
             batch.extend(self.jobs.try_iter());
             match self.carry_out(&mut batch) {
-                Ok(written) => drop(self.done.send(Done::Written(written))),
-                Err(error) => {
-                    tracing::error!(%error, "the disk failed");
-                    let _ = self.done.send(Done::Failed(error));
-                    return false;
+                Ok(written) => {
+                    marked &= written.writes == 0;
+                    let _ = self.done.send(Done::Written(written));
                 }
+                Err(error) => return self.fail(error),
             }
+        }
+    }
+
+    fn fail(&self, error: Error) -> bool {
+        tracing::error!(%error, "the disk failed");
+        let _ = self.done.send(Done::Failed(error));
+        false
+    }
+
+    /// Proves to a later recovery that the last batch was synced. A full disk has no room for the
+    /// proof, which is no reason to stop.
+    fn mark(&mut self) -> Result<(), Error> {
+        match self.wal.mark() {
+            Err(error) if error.is_no_space() => Ok(()),
+            other => other,
         }
     }
 
@@ -391,6 +419,29 @@ mod tests {
         let (_, recovered) = Wal::open(&data_dir.wal_dir(), options()).unwrap();
         assert_eq!(recovered.hard_state, hard_state);
         assert_eq!(recovered.entries, entries(1..=2).entries);
+    }
+
+    /// Damage to the last batch must not read as a sync that never returned: the node would come
+    /// back without what it acknowledged.
+    #[test]
+    fn a_quiet_log_is_marked_so_that_damage_to_its_end_is_noticed() {
+        let mut fixture = start();
+        let secret = Payload::Command(b"precious".repeat(4).into());
+        let entry = Entry { id: EntryId { term: 1, index: 1 }, payload: secret };
+        let write = Write { entries: vec![entry], ..Write::default() };
+        fixture.disk.write(write, None, vec![promise(1)]);
+        assert_eq!(written(&mut fixture.done).promises, [promise(1)]);
+        assert!(fixture.disk.close());
+        let wal_dir = fixture.dir.path().join("wal");
+        let files = std::fs::read_dir(&wal_dir).unwrap().map(|file| file.unwrap().path());
+        let segment = files.into_iter().find(|file| file.extension().is_some_and(|e| e == "wal"));
+        let segment = segment.unwrap();
+        let mut bytes = std::fs::read(&segment).unwrap();
+        let at = bytes.windows(8).position(|window| window == b"precious").unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(&segment, bytes).unwrap();
+        let opened = Wal::open(&wal_dir, options()).map(|_| ());
+        assert!(matches!(opened, Err(Error::Corrupt { .. })), "{opened:?}");
     }
 
     #[test]

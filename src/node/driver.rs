@@ -4,7 +4,7 @@
 //! last one was carried out shares one write, one sync, one message to each peer, one round for all
 //! reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -83,6 +83,8 @@ pub(crate) struct Driver {
     incoming: Option<Received>,
     /// What peers said that refused us as of another cluster.
     foreign: BTreeMap<NodeId, ClusterId>,
+    /// The peers of which it was said that they have lost what they acknowledged.
+    lost: BTreeSet<NodeId>,
 }
 
 #[derive(Debug)]
@@ -125,6 +127,7 @@ impl Driver {
             heavy_slots: Arc::new(Semaphore::new(HEAVY_READS_MAX)),
             incoming: None,
             foreign: BTreeMap::new(),
+            lost: BTreeSet::new(),
         }
     }
 
@@ -203,6 +206,7 @@ impl Driver {
         self.replica.tick();
         self.publish();
         self.answer_late();
+        self.report_lost();
         let since = self.replica.raft().bytes_since_snapshot();
         if self.snapshots.is_due(since) {
             let (meta, view) = self.replica.snapshot();
@@ -342,6 +346,23 @@ impl Driver {
         }
     }
 
+    /// Says, once, that a follower no longer has what it acknowledged.
+    fn report_lost(&mut self) {
+        let raft = self.replica.raft();
+        for member in &self.cluster.borrow().members {
+            let state = raft.peer(member.id).map(|peer| peer.state);
+            let lost = state == Some(raft::ProgressState::Lost);
+            if lost && self.lost.insert(member.id) {
+                tracing::error!(
+                    peer = %member.id,
+                    "the peer has lost entries that it acknowledged: replace it"
+                );
+            } else if !lost {
+                self.lost.remove(&member.id);
+            }
+        }
+    }
+
     /// Answers the requests that have waited too long. Their entries may still be committed.
     fn answer_late(&mut self) {
         while let Some(oldest) = self.waiting.first_entry()
@@ -427,7 +448,7 @@ impl Driver {
             let match_index = progress.map(|progress| progress.match_index);
             PeerStatus {
                 id: member.id,
-                live: member.live,
+                live: progress.map(|progress| progress.active),
                 match_index,
                 behind: match_index.map(|index| raft.last.index.saturating_sub(index)),
                 state: progress.map(|progress| progress.state.as_str()),

@@ -30,7 +30,7 @@ use raftkv_storage::keyspace::Keyspace;
 use raftkv_storage::snapshot::{self, SnapshotReader};
 use raftkv_storage::types::{ClusterId, Configuration, Entry, EntryId, NodeId, Payload};
 use raftkv_storage::wal::{Record, Wal, WalOptions};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, watch};
 use tonic::transport::Endpoint;
 
@@ -45,6 +45,8 @@ use snapshots::Snapshots;
 
 /// Messages from peers that wait for the loop; when it is full, the peers' streams wait.
 const INBOUND_MAX: usize = 4096;
+/// Connections that wait to be accepted: a burst of clients, such as all of them after a failover.
+const BACKLOG: u32 = 4096;
 /// How long clients' last requests may take when the node stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -121,9 +123,20 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 
 async fn listen(config: &Config, port: u16, flag: &str) -> anyhow::Result<TcpListener> {
     let host = config.host.as_str();
-    TcpListener::bind((host, port))
-        .await
-        .with_context(|| format!("cannot listen on {host}:{port} ({flag})"))
+    let bind = async {
+        let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
+        for address in tokio::net::lookup_host((host, port)).await? {
+            let socket =
+                if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            socket.set_reuseaddr(true)?;
+            match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    };
+    bind.await.with_context(|| format!("cannot listen on {host}:{port} ({flag})"))
 }
 
 /// What the frontends know while the log is replayed.
@@ -199,21 +212,20 @@ async fn open(
 /// Reads the newest snapshot and the log, and checks that the one reaches the other.
 fn recover(data_dir: DataDir, options: WalOptions) -> anyhow::Result<Opened> {
     let newest = snapshot::latest(&data_dir.snapshot_dir())?;
+    let keyspace = match &newest {
+        None => Keyspace::default(),
+        Some((path, _)) => Keyspace::read_from(&mut BufReader::new(SnapshotReader::open(path)?))
+            .with_context(|| format!("reading {}", path.display()))?,
+    };
     let wal_dir = data_dir.wal_dir();
-    let has_log = std::fs::read_dir(&wal_dir).is_ok_and(|mut files| files.next().is_some());
-    if !has_log && (newest.is_some() || data_dir.identity().cluster.is_some()) {
+    let (mut wal, log) = Wal::open(&wal_dir, options)?;
+    if data_dir.identity().cluster.is_some() && log == raftkv_storage::wal::Recovered::default() {
         bail!(
             "{}: the log is gone; a node that has forgotten its promises must not come back under \
              its old name",
             wal_dir.display(),
         );
     }
-    let keyspace = match &newest {
-        None => Keyspace::default(),
-        Some((path, _)) => Keyspace::read_from(&mut BufReader::new(SnapshotReader::open(path)?))
-            .with_context(|| format!("reading {}", path.display()))?,
-    };
-    let (mut wal, log) = Wal::open(&wal_dir, options)?;
     let (path, meta) = newest.unzip();
     let last = meta.as_ref().map_or(EntryId::default(), |meta| meta.last);
     if log.base.index > last.index {

@@ -35,6 +35,8 @@ pub(super) struct Progress {
     pub(super) round: Round,
     /// Ticks since it was last heard from.
     pub(super) silent_ticks: u32,
+    /// Whether it has refused what it once acknowledged, and not taken it since.
+    lost: bool,
     state: State,
 }
 
@@ -74,6 +76,8 @@ pub enum ProgressState {
     Replicate,
     /// The follower is taking a snapshot.
     Snapshot,
+    /// The follower has lost what it had acknowledged. It has to be replaced.
+    Lost,
 }
 
 impl ProgressState {
@@ -84,6 +88,7 @@ impl ProgressState {
             Self::Probe => "probe",
             Self::Replicate => "replicate",
             Self::Snapshot => "snapshot",
+            Self::Lost => "lost",
         }
     }
 }
@@ -96,12 +101,14 @@ impl Progress {
             next_index: last + 1,
             round: 0,
             silent_ticks: 0,
+            lost: false,
             state: State::Probe { asked: None },
         }
     }
 
     pub(super) fn state(&self) -> ProgressState {
         match self.state {
+            State::Probe { .. } if self.lost => ProgressState::Lost,
             State::Probe { .. } => ProgressState::Probe,
             State::Replicate { .. } => ProgressState::Replicate,
             State::Snapshot { .. } => ProgressState::Snapshot,
@@ -178,6 +185,9 @@ impl Progress {
             State::Replicate { .. } => rejected > self.match_index,
             State::Snapshot { .. } => false,
         };
+        // What was acknowledged was durable. A server that has it no more has lost its disk, or a
+        // part of it, and must not count on its way back; the entries it lacks are not sent again.
+        self.lost |= current && rejected == self.match_index && rejected > 0;
         if current && rejected > self.match_index {
             self.next_index = (hint + 1).min(rejected).max(self.match_index + 1);
             self.state = State::Probe { asked: None };

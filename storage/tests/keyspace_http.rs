@@ -24,7 +24,8 @@ fn get(db: &mut Db, key: &str) -> Option<Found> {
 }
 
 fn list(db: &mut Db, prefix: &str, after: &str, limit: usize) -> (Vec<String>, bool) {
-    let batch = http::list(prefix.as_bytes(), after.as_bytes(), limit);
+    let after = (!after.is_empty()).then_some(after.as_bytes());
+    let batch = http::list(prefix.as_bytes(), after, limit);
     let (found, more) = http::listed(&reply(db, batch)).expect("a reply to a list");
     (found.iter().map(|found| String::from_utf8_lossy(&found.key).into()).collect(), more)
 }

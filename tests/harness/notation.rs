@@ -104,6 +104,7 @@ pub(crate) fn status(cluster: &Cluster, id: NodeId) -> String {
             ProgressState::Probe => "probe",
             ProgressState::Replicate => "replicate",
             ProgressState::Snapshot => "snapshot",
+            ProgressState::Lost => "lost",
         };
         let silent = if progress.active { "" } else { " silent" };
         let (matched, next) = (progress.match_index, progress.next_index);

@@ -116,6 +116,11 @@ impl Put {
             value_base64: Option<String>,
             ttl_ms: Option<u64>,
         }
+        // Serde would take an array for the fields in their order.
+        if json.trim_ascii_start().first() == Some(&b'[') {
+            let message = "the body is an object, not an array".to_owned();
+            return Err(Failure::Invalid("invalid_json", message));
+        }
         let fields: Fields = serde_json::from_slice(json)
             .map_err(|error| Failure::Invalid("invalid_json", error.to_string()))?;
         let invalid = |message: &str| Failure::Invalid("invalid_body", message.to_owned());

@@ -1,6 +1,5 @@
 //! The one place that knows how the keyspace is asked and how it answers.
 
-use bytes::Bytes;
 use raftkv_storage::keyspace::command::Batch;
 use raftkv_storage::keyspace::{Reply, http};
 use raftkv_storage::types::Index;
@@ -27,7 +26,7 @@ pub(super) struct Listed {
 }
 
 /// Asks for up to `limit` keys with a prefix, in order, from behind a key on.
-pub(super) fn list(prefix: &Bytes, after: &Bytes, limit: u64) -> Batch {
+pub(super) fn list(prefix: &[u8], after: Option<&[u8]>, limit: u64) -> Batch {
     http::list(prefix, after, usize::try_from(limit).unwrap_or(http::PAGE_ITEMS_MAX))
 }
 

@@ -48,6 +48,8 @@ pub(super) enum Failure {
     TooLarge(usize),
     /// The body is of a type that is not taken.
     MediaType,
+    /// The request is meant for a host that this node is not.
+    Misdirected,
     /// The node is not able to answer now.
     Store(Error),
     /// More requests are under way, or more bytes held, than this frontend allows.
@@ -111,6 +113,13 @@ impl Failure {
                 S::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
                 "send Content-Type: application/json, or application/octet-stream for bytes".into(),
+            ),
+            Self::Misdirected => (
+                S::MISDIRECTED_REQUEST,
+                "misdirected",
+                "the Host header names none of this cluster's nodes: use an address, localhost, or \
+                 a name from --http-peers"
+                    .into(),
             ),
             Self::Store(error) => {
                 let (status, code) = store_status(error);

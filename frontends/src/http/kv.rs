@@ -127,8 +127,8 @@ pub(super) async fn delete<K: Kv>(
 /// the store.
 pub(super) async fn list<K: Kv>(State(app): State<App<K>>, uri: Uri) -> Result<Response, Failure> {
     let [prefix, after, limit] = params::query(&uri, ["prefix", "after", "limit"])?;
-    let (prefix, after) = (prefix.unwrap_or_default(), after.unwrap_or_default());
-    if prefix.len().max(after.len()) > params::MAX_KEY_BYTES {
+    let prefix = prefix.unwrap_or_default();
+    if prefix.len().max(after.as_ref().map_or(0, |after| after.len())) > params::MAX_KEY_BYTES {
         return Err(Failure::KeyTooLong);
     }
     let limit = match limit {
@@ -138,7 +138,7 @@ pub(super) async fn list<K: Kv>(State(app): State<App<K>>, uri: Uri) -> Result<R
             Failure::Invalid("invalid_query", message)
         })?,
     };
-    let reply = app.execute(commands::list(&prefix, &after, limit), &uri).await?;
+    let reply = app.execute(commands::list(&prefix, after.as_deref(), limit), &uri).await?;
     let listed = commands::read_list(&reply)?;
     let text = page(&listed, &prefix, limit, app.options.max_page_bytes)?;
     body::respond("application/json", text.into(), &app.budget)

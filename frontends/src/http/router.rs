@@ -1,13 +1,21 @@
 //! Which path leads where, and what holds for all of them.
 
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
 use axum::Router;
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::command::Batch;
 use tokio::sync::Semaphore;
@@ -15,7 +23,7 @@ use tokio::sync::Semaphore;
 use super::body::Budget;
 use super::error::Failure;
 use super::{Options, body, kv, status};
-use crate::Kv;
+use crate::{Cluster, Kv, Member};
 
 /// What every handler shares.
 #[derive(Clone)]
@@ -59,7 +67,8 @@ pub fn router<K: Kv>(kv: K, options: &Options) -> Router {
         .route("/readyz", get(status::readyz::<K>))
         .fallback(async || Failure::UnknownRoute)
         .method_not_allowed_fallback(async || Failure::Method)
-        .layer(middleware::map_response(finish))
+        .layer(middleware::from_fn_with_state(app.clone(), check_host::<K>))
+        .layer(middleware::from_fn(finish))
         .with_state(app)
 }
 
@@ -71,12 +80,74 @@ async fn admit<K: Kv>(State(app): State<App<K>>, request: Request, next: Next) -
     next.run(request).await
 }
 
-/// Adds what every response carries: it is fresh only now, and it is what its type says.
-async fn finish(mut response: Response) -> Response {
+/// Refuses a browser's request for a host that this node is not. A page of somebody else's whose
+/// name is made to resolve to this node would otherwise be let in, as if it came from here. Other
+/// programs cannot be led astray like that, and may call the node what they like.
+async fn check_host<K: Kv>(State(app): State<App<K>>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let is_browser = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse().ok());
+    if is_browser && !host.is_some_and(|host| names_a_node(&host, &app.kv.cluster().borrow())) {
+        return Failure::Misdirected.into_response();
+    }
+    next.run(request).await
+}
+
+/// Returns whether the host is an address, localhost, or one of those that clients are sent to.
+fn names_a_node(host: &Authority, cluster: &Cluster) -> bool {
+    let name = host.host().trim_start_matches('[').trim_end_matches(']');
+    let is_name = |other: &str| other.eq_ignore_ascii_case(name);
+    let is_member = |member: &Member| {
+        let url = member.http_url.parse::<Uri>().ok();
+        is_name(&member.resp_host) || url.is_some_and(|url| url.host().is_some_and(is_name))
+    };
+    name.parse::<IpAddr>().is_ok() || is_name("localhost") || cluster.members.iter().any(is_member)
+}
+
+/// Adds what every response carries: it is fresh only now, and it is what its type says. One that
+/// leaves a body unread says that the connection ends, as it then must.
+async fn finish(request: Request, next: Next) -> Response {
+    let is_read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
+    let watched = Arc::clone(&is_read);
+    let mut response =
+        next.run(request.map(|body| Body::new(Watched { body, is_read: watched }))).await;
     let headers = response.headers_mut();
+    if !is_read.load(Ordering::Relaxed) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// A body that tells when it has been read to its end.
+struct Watched {
+    body: Body,
+    is_read: Arc<AtomicBool>,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.is_read.store(true, Ordering::Relaxed);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// `GET /`: what there is.

@@ -51,10 +51,19 @@ pub(super) fn run<K: Kv>(
             "ERR CLIENT CACHING can be called only when the client is in tracking mode with \
              OPTIN or OPTOUT mode enabled",
         ),
-        "unblock" => match scanner::integer(args[0]) {
+        "unblock" => match (scanner::integer(args[0]), &args[1..]) {
+            (_, [_, _, ..]) => Reply::error(
+                "ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.",
+            ),
+            (_, [reason])
+                if !reason.eq_ignore_ascii_case(b"timeout")
+                    && !reason.eq_ignore_ascii_case(b"error") =>
+            {
+                Reply::error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+            }
+            (None, _) => errors::not_an_integer(),
             // No command blocks, so there is nobody to be freed.
-            Some(_) => Reply::Integer(0),
-            None => errors::not_an_integer(),
+            (Some(_), _) => Reply::Integer(0),
         },
         "pause" => Reply::error("ERR CLIENT PAUSE is not supported"),
         // Nothing is paused.

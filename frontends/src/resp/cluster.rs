@@ -237,9 +237,9 @@ fn info(cluster: &Cluster) -> String {
 const HELP: &[&str] = &[
     "CLUSTER <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "COUNTKEYSINSLOT <slot>",
-    "    Return 0: keys are not divided by slots.",
+    "    Return the number of keys in <slot>. Walks over all keys.",
     "GETKEYSINSLOT <slot> <count>",
-    "    Return an empty list: keys are not divided by slots.",
+    "    Return up to <count> keys in <slot>. Walks over all keys.",
     "INFO",
     "    Return information about the cluster.",
     "KEYSLOT <key>",

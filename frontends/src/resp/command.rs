@@ -14,7 +14,7 @@ pub(super) fn run(subcommand: Option<&str>, args: &[&[u8]]) -> Reply {
         None => Reply::Array(table::all().iter().map(entry).collect()),
         Some("info") if names.is_empty() => Reply::Array(table::all().iter().map(entry).collect()),
         Some("info") => {
-            let one = |name: &&[u8]| find(name).map_or(Reply::NullArray, entry);
+            let one = |name: &&[u8]| find(name).map_or(Reply::Null, entry);
             Reply::Array(names.iter().map(one).collect())
         }
         Some("docs") if names.is_empty() => Reply::Map(table::all().iter().map(doc).collect()),

@@ -335,15 +335,23 @@ where
         let size: usize = args.iter().map(|arg| arg.len()).sum();
         let is_full = turn.batch.len() >= options.max_batch_commands
             || turn.batch.size() + size > options.max_batch_bytes;
-        if (is_full || spec.is_heavy()) && !turn.batch.is_empty() {
+        let is_alone = spec.is_heavy() || grows_values(spec);
+        if (is_full || is_alone) && !turn.batch.is_empty() {
             self.execute(turn, input).await?;
         }
         turn.ask(spec, args, key, is_silent);
-        if spec.is_heavy() {
+        if is_alone {
             self.execute(turn, input).await?;
         }
         Ok(())
     }
+}
+
+/// Returns whether a command of a few bytes can make, or copy, a value of megabytes. In a batch of
+/// their own such commands hold up nobody for long, and replies that still refer to the value as it
+/// was are gone before the next one.
+fn grows_values(spec: &Spec) -> bool {
+    matches!(spec.name, "setrange" | "append")
 }
 
 impl Call<'_> {

@@ -160,7 +160,7 @@ fn cluster() -> Cluster {
 fn status() -> Status {
     let peer = |name: &str, index: u64| PeerStatus {
         id: id(name),
-        live: true,
+        live: Some(true),
         match_index: Some(index),
         behind: Some(10 - index),
         state: Some("replicate"),

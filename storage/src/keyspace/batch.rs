@@ -108,7 +108,7 @@ impl Batch {
     /// first write on.
     #[must_use]
     pub fn into_parts(mut self, stamp: Stamp) -> (Reads, Option<Bytes>) {
-        let reads = Reads { bytes: self.reads, is_heavy: self.is_heavy };
+        let reads = Reads { bytes: self.reads, is_heavy: self.is_heavy, seed: stamp.seed };
         if self.entry.is_empty() {
             return (reads, None);
         }
@@ -122,9 +122,15 @@ impl Batch {
 pub struct Reads {
     bytes: Vec<u8>,
     is_heavy: bool,
+    seed: u64,
 }
 
 impl Reads {
+    /// Returns where reads take chance from.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -121,10 +121,13 @@ pub fn delete(key: &[u8], condition: Condition) -> Batch {
 }
 
 /// Builds the batch that lists keys with a prefix, in the order of their bytes, from behind `after`
-/// on: at most `limit`, and never more than [`PAGE_ITEMS_MAX`].
+/// on or from the first: at most `limit`, and never more than [`PAGE_ITEMS_MAX`].
 #[must_use]
-pub fn list(prefix: &[u8], after: &[u8], limit: usize) -> Batch {
-    batch("http.list", &[prefix, after, limit.to_string().as_bytes()])
+pub fn list(prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Batch {
+    // There may be a key without a byte, and then a page begins behind it: a byte in front tells
+    // that from a page that begins with the first key.
+    let after = after.map(|after| [b">", after].concat()).unwrap_or_default();
+    batch("http.list", &[prefix, &after, limit.to_string().as_bytes()])
 }
 
 fn batch(name: &str, args: &[&[u8]]) -> Batch {
@@ -296,12 +299,12 @@ impl Ord for ByKey<'_> {
 /// Walks over all keys with a heap of the least that a page can hold, as they do not lie in the
 /// order of their bytes.
 fn list_command(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    let (prefix, after) = (args.at(0), args.at(1));
+    let (prefix, after) = (args.at(0), args.at(1).strip_prefix(b">"));
     let limit = parse_u64(args.at(2)).ok_or(Reply::error("ERR malformed limit"))?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX).clamp(1, PAGE_ITEMS_MAX);
     let is_wanted = |item: &&Item| {
         item.key.starts_with(prefix)
-            && (after.is_empty() || item.key[..] > *after)
+            && after.is_none_or(|after| item.key[..] > *after)
             && item.is_live(reader.now)
     };
     let mut least = BinaryHeap::with_capacity(limit + 1);

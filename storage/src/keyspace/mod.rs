@@ -84,7 +84,10 @@ impl Keyspace {
         let mut args = Args::default();
         loop {
             match commands.next(&mut args) {
-                Ok(Some(spec)) => replies.push(write(&mut writer, spec, &args)),
+                Ok(Some(spec)) => {
+                    replies.push(write(&mut writer, spec, &args));
+                    writer.seed = next_seed(writer.seed);
+                }
                 Ok(None) => break,
                 Err(error) => panic!("entry {index} cannot be applied: {error}"),
             }
@@ -304,8 +307,14 @@ impl Writer<'_> {
     }
 }
 
+/// Returns the seed of the next command in a batch: chance is the same on every server, and not the
+/// same for every command.
+fn next_seed(seed: u64) -> u64 {
+    seed.wrapping_add(0x9e37_79b9_7f4a_7c15)
+}
+
 fn read_all(store: &Store, now: u64, reads: &Reads, clock_ms: u64) -> Vec<Reply> {
-    let reader = Reader { store, now, clock: clock_ms.max(now), seed: clock_ms };
+    let mut reader = Reader { store, now, clock: clock_ms.max(now), seed: reads.seed() };
     let mut commands = reads.commands();
     let mut args = Args::default();
     let mut replies = Vec::new();
@@ -314,6 +323,7 @@ fn read_all(store: &Store, now: u64, reads: &Reads, clock_ms: u64) -> Vec<Reply>
             unreachable!("reads are reads: a batch keeps the others apart")
         };
         replies.push(checked(spec, &args, |args| handler(&reader, args)));
+        reader.seed = next_seed(reader.seed);
     }
     replies
 }

@@ -27,6 +27,9 @@ pub fn inspect(path: &Path, out: &mut impl io::Write) -> Result<(), Error> {
     let all = recovery::segments(dir);
     let last = all.as_ref().ok().and_then(|all| all.last()).map(|(name, _)| name.sequence);
     let shown = if is_dir { all? } else { vec![(name_of(path)?, path.to_path_buf())] };
+    if shown.is_empty() {
+        return Err(Error::refused(path, "there is no segment of a log here; is it DIR/wal?"));
+    }
     let result = write_segments(&shown, last, out);
     if let Err(error) = &result {
         writeln!(out, "BAD {error}").map_err(Error::io("write", Path::new("output")))?;
@@ -82,7 +85,10 @@ fn write_seen(path: &Path, seen: &Seen<'_>, out: &mut impl io::Write) -> io::Res
             write_record(record, out)
         }
         Seen::Torn { offset, reason } => {
-            writeln!(out, "  {offset:>8}  torn, never synced: {reason}")
+            writeln!(
+                out,
+                "  {offset:>8}  torn: its sync never returned, or it was damaged since: {reason}"
+            )
         }
         Seen::End { offset } => writeln!(out, "  {offset:>8}  end"),
     }

@@ -92,7 +92,7 @@ pub enum Record<'a> {
 }
 
 /// What the log held when it was opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// The latest term and vote.
     pub hard_state: HardState,
@@ -220,6 +220,14 @@ impl Wal {
         self.check()?;
         let synced = self.sync_active();
         self.poison_on_error(synced)
+    }
+
+    /// Repeats the term and vote in a batch of their own, durably. It says nothing new; but it
+    /// stands behind the last batch, and a batch that has another behind it was synced. Without it,
+    /// damage to the last batch could not be told from a sync that never returned.
+    pub fn mark(&mut self) -> Result<(), Error> {
+        self.append(&[Record::HardState(self.hard_state)])?;
+        self.sync()
     }
 
     /// Unlinks segments, oldest first, whose entries are all at or below this index: a durable

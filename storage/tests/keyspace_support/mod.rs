@@ -21,7 +21,7 @@ impl Db {
 
     /// Carries out a batch as a replica does, and returns its replies.
     pub fn execute(&mut self, batch: Batch) -> Vec<Reply> {
-        let stamp = Stamp { time_ms: self.now, seed: self.index };
+        let stamp = Stamp { time_ms: self.now, seed: self.index.wrapping_add(self.now) };
         let (reads, payload) = batch.into_parts(stamp);
         let mut replies = self.keyspace.read(&reads, self.now);
         if let Some(payload) = payload {

@@ -13,6 +13,9 @@ use crate::resp::encode::Step;
 use crate::resp::errors;
 use crate::resp::turn::{Answer, Turn};
 
+/// What is copied to the socket at once. Between two pieces it is the turn of others: hundreds of
+/// clients that fetch large values at the same time must not hold up the loop that leads.
+const PIECE_BYTES: usize = 64 << 10;
 /// An output buffer up to this size is kept while the client is idle: there may be ten thousand of
 /// them.
 const OUTPUT_KEPT_BYTES: usize = 16 * 1024;
@@ -122,7 +125,9 @@ where
             let step = async {
                 tokio::select! {
                     biased;
-                    written = self.writer.write(bytes) => written.map(Some),
+                    written = self.writer.write(&bytes[..bytes.len().min(PIECE_BYTES)]) => {
+                        written.map(Some)
+                    }
                     read = self.reader.read_buf(&mut self.input), if may_read => {
                         self.is_at_end = read? == 0;
                         Ok(None)
@@ -134,6 +139,9 @@ where
                 Some(written) => {
                     bytes = &bytes[written..];
                     deadline = Instant::now() + patience;
+                    if !bytes.is_empty() {
+                        tokio::task::yield_now().await;
+                    }
                 }
                 None => {}
             }

@@ -43,7 +43,7 @@ impl Options {
 
 /// The most bytes of the table of 32-bit lengths. Redis limits the same table, by
 /// `proto-max-bulk-len`.
-const TABLE_BYTES_MAX: u128 = 64 << 20;
+const TABLE_BYTES_MAX: u128 = 512 << 20;
 
 pub(super) fn lcs(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let string = |key| {
