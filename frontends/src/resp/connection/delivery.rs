@@ -15,7 +15,7 @@ use crate::resp::turn::{Answer, Turn};
 
 /// What is copied to the socket at once. Between two pieces it is the turn of others: hundreds of
 /// clients that fetch large values at the same time must not hold up the loop that leads.
-const PIECE_BYTES: usize = 64 << 10;
+const PIECE_BYTES: usize = 16 << 10;
 /// An output buffer up to this size is kept while the client is idle: there may be ten thousand of
 /// them.
 const OUTPUT_KEPT_BYTES: usize = 16 * 1024;
