@@ -7,9 +7,9 @@ mod harness;
 
 use bytes::Bytes;
 use harness::{Cluster, id};
-use raftkv::raft::{Envelope, Message, ProgressState, Ready, Recovered, Role};
+use raftkv::raft::{Envelope, Message, Options, ProgressState, Raft, Ready, Recovered, Role};
 use raftkv_storage::types::{
-    Entry, EntryId, HardState, Index, NodeId, Payload, SnapshotMeta, Term,
+    Configuration, Entry, EntryId, HardState, Index, NodeId, Payload, SnapshotMeta, Term,
 };
 
 fn at(index: Index, term: Term) -> EntryId {
@@ -320,6 +320,25 @@ fn s7_compaction() {
     let status = status(&cluster, "n1");
     assert_eq!((status.snapshot.index, status.log_bytes), (applied, 0));
     assert_eq!(status.last.index, applied);
+}
+
+/// §7: after a restart, too, only what trails the snapshot by little is kept in memory.
+#[test]
+fn s7_restart_after_compaction() {
+    let voters = ["n1", "n2", "n3"].map(id);
+    let configuration = Configuration::bootstrap(voters);
+    let snapshot = SnapshotMeta { last: at(900, 1), configuration: configuration.clone() };
+    let recovered = Recovered {
+        hard_state: HardState { term: 1, vote: None },
+        snapshot: Some(snapshot),
+        base: EntryId::default(),
+        entries: log(&[1; 1000]),
+    };
+    let options = Options { trailing_bytes: 200, ..Options::default() };
+    let raft = Raft::new(id("n1"), options, configuration, recovered, 1);
+    assert_eq!(raft.status().last.index, 1000);
+    assert!(raft.status().log_bytes < raft.bytes_above_snapshot() + 201);
+    assert_eq!(raft.bytes_since_snapshot(), 0, "nothing was applied since");
 }
 
 /// §7: a follower that needs what was cut off gets the snapshot, and the log from there on.

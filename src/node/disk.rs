@@ -172,7 +172,8 @@ struct DiskThread {
 impl DiskThread {
     fn run(mut self) -> bool {
         let mut batch = Vec::new();
-        let mut marked = true;
+        // What was recovered may have been written right before a crash.
+        let mut marked = false;
         loop {
             if batch.is_empty() {
                 let quiet = if marked { Duration::MAX } else { QUIET };
@@ -212,7 +213,7 @@ impl DiskThread {
     /// proof, which is no reason to stop.
     fn mark(&mut self) -> Result<(), Error> {
         match self.wal.mark() {
-            Err(error) if error.is_no_space() => Ok(()),
+            Err(error) if error.is_no_space() && !self.wal.is_poisoned() => Ok(()),
             other => other,
         }
     }
@@ -251,7 +252,7 @@ impl DiskThread {
             push_records(write, &mut records);
         }
         if !records.is_empty() {
-            self.append(&records, batch)?;
+            self.append(&records, &mut compact, batch)?;
             self.wal.sync()?;
         }
         // Behind the sync: a directory that knows its cluster has a log that says so.
@@ -267,12 +268,17 @@ impl DiskThread {
     }
 
     /// Appends, waiting for room while the disk is full. Nothing was written when there is none, so
-    /// that trying again is safe; the driver takes no proposals meanwhile. Jobs that come are
-    /// kept in `later`, but for those that make room.
-    fn append(&mut self, records: &[Record<'_>], later: &mut Vec<Job>) -> Result<(), Error> {
+    /// that trying again is safe; the driver takes no proposals meanwhile. Jobs that come are kept
+    /// in `later`, but for those that make room, which are added to `compact`.
+    fn append(
+        &mut self,
+        records: &[Record<'_>],
+        compact: &mut Option<Index>,
+        later: &mut Vec<Job>,
+    ) -> Result<(), Error> {
         loop {
             let error = match self.wal.append(records) {
-                Err(error) if error.is_no_space() => error,
+                Err(error) if error.is_no_space() && !self.wal.is_poisoned() => error,
                 other => {
                     if other.is_ok() && self.full.swap(false, Ordering::AcqRel) {
                         tracing::info!("there is space for the log again");
@@ -283,8 +289,11 @@ impl DiskThread {
             if !self.full.swap(true, Ordering::AcqRel) {
                 tracing::error!(%error, "no space for the log: the node is read-only");
             }
+            if let Some(through) = *compact {
+                self.make_room(through, records)?;
+            }
             match self.jobs.recv_timeout(NO_SPACE_RETRY) {
-                Ok(Job::Compact(through)) => self.make_room(through, records)?,
+                Ok(Job::Compact(through)) => *compact = (*compact).max(Some(through)),
                 Ok(job) => later.push(job),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(error),

@@ -226,9 +226,11 @@ impl Driver {
     fn handle_inbound(&mut self, inbound: Inbound) -> Result<(), Fatal> {
         match inbound {
             Inbound::Message(envelope) => {
-                // A follower that can write no snapshot takes no more log into memory.
+                // A follower that can write no snapshot takes no more log into memory. Only what
+                // was applied counts: of that a snapshot can be written, and then it goes on.
                 let appends = matches!(envelope.message, raft::Message::AppendEntries { .. });
-                if !appends || !self.snapshots.is_overdue(self.replica.raft().log_bytes()) {
+                let applied_bytes = self.replica.raft().bytes_since_snapshot();
+                if !appends || !self.snapshots.is_overdue(applied_bytes) {
                     self.replica.step(envelope);
                 }
             }
@@ -298,7 +300,7 @@ impl Driver {
             None
         } else if self.disk.is_full() {
             Some(Unavailable::NoSpace)
-        } else if self.disk.is_behind() || self.snapshots.is_overdue(raft.log_bytes()) {
+        } else if self.disk.is_behind() || self.snapshots.is_overdue(raft.bytes_above_snapshot()) {
             Some(Unavailable::Overloaded)
         } else {
             None

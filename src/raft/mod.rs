@@ -221,9 +221,11 @@ impl Raft {
             Some(meta) => (meta.last, meta.configuration),
             None => (EntryId::default(), bootstrap),
         };
-        let log = Log::recover(recovered.base, recovered.entries, snapshot);
+        let mut log = Log::recover(recovered.base, recovered.entries, snapshot);
         let mut configurations = Configurations::new(snapshot.index, configuration);
         configurations.recover(&log, snapshot.index);
+        // The disk drops whole segments only, so it may hold far more than is of use.
+        log.compact(snapshot.index, options.trailing_bytes);
         let last = log.last();
         // An installed snapshot may be of a newer term than the one written down last. A vote of
         // that term would have been written before it left, so there was none.

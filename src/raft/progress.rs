@@ -162,6 +162,7 @@ impl Progress {
             State::Snapshot { index, .. } if matched < *index => {}
             // Whatever was asked or sent: from the place where the logs agree, entries can flow.
             State::Probe { .. } | State::Snapshot { .. } => {
+                self.lost = false;
                 let (inflight, inflight_bytes, stalled_ticks) = (VecDeque::new(), 0, 0);
                 self.state = State::Replicate { inflight, inflight_bytes, stalled_ticks };
                 self.next_index = matched + 1;
@@ -266,5 +267,25 @@ impl Progress {
     fn probe_later(&mut self) {
         self.next_index = self.match_index + 1;
         self.state = State::Probe { asked: Some(0) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_refuses_what_it_acknowledged_is_lost_until_it_has_it_again() {
+        let mut progress = Progress::new(5);
+        progress.acknowledged(5);
+        progress.reported_unreachable();
+        assert_eq!(progress.state(), ProgressState::Probe);
+        progress.rejected(5, 2);
+        assert_eq!(progress.state(), ProgressState::Lost);
+        assert_eq!(progress.match_index, 5, "what counted for a commit is not taken back");
+        progress.acknowledged(5);
+        assert_eq!(progress.state(), ProgressState::Replicate);
+        progress.reported_unreachable();
+        assert_eq!(progress.state(), ProgressState::Probe);
     }
 }

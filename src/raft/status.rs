@@ -95,10 +95,10 @@ impl Raft {
         self.snapshot
     }
 
-    /// Returns the bytes of log in memory.
+    /// Returns the bytes of log above the newest snapshot, applied or not.
     #[must_use]
-    pub fn log_bytes(&self) -> usize {
-        self.log.bytes()
+    pub fn bytes_above_snapshot(&self) -> usize {
+        self.log.bytes_above_snapshot()
     }
 
     /// Returns the bytes of log that were applied since the newest snapshot: what a new one would

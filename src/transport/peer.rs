@@ -182,11 +182,12 @@ impl Link {
                 return;
             }
             drop(shared);
-            tokio::time::sleep(reach.backoff).await;
             // A peer that answered is met again soon.
-            let doubled = (reach.backoff * 2).min(*BACKOFF.end());
-            reach.backoff = if reach.answered { *BACKOFF.start() } else { doubled };
-            reach.answered = false;
+            if std::mem::take(&mut reach.answered) {
+                reach.backoff = *BACKOFF.start();
+            }
+            tokio::time::sleep(reach.backoff).await;
+            reach.backoff = (reach.backoff * 2).min(*BACKOFF.end());
         }
     }
 

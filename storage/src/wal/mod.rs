@@ -230,6 +230,13 @@ impl Wal {
         self.sync()
     }
 
+    /// Returns whether a sync or a roll has failed: then nothing can be appended any more, and an
+    /// error that says there is no room is no longer one that passes.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poison.is_some()
+    }
+
     /// Unlinks segments, oldest first, whose entries are all at or below this index: a durable
     /// snapshot holds them.
     pub fn compact(&mut self, through: Index) -> Result<(), Error> {
