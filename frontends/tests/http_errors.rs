@@ -205,7 +205,7 @@ async fn a_form_cannot_write() {
         "unsupported_media_type",
         "send Content-Type: application/json, or application/octet-stream for bytes",
     );
-    let types: [&[&str]; 7] = [
+    let types: [&[&str]; 8] = [
         &[],
         &["content-type: text/plain"],
         &["content-type: application/x-www-form-urlencoded"],
@@ -213,6 +213,7 @@ async fn a_form_cannot_write() {
         &["content-type: text/plain; application/json"],
         &["content-type: application/json-patch+json"],
         &["content-type: application/json", "content-type: text/plain"],
+        &["content-type: application/json", "content-encoding: gzip"],
     ];
     for headers in types {
         let reply = server.ask(request("PUT", "/kv/a", headers, r#"{"value":"v"}"#)).await;

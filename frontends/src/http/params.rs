@@ -6,7 +6,9 @@
 
 use std::borrow::Cow;
 
-use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use axum::http::header::{
+    ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH,
+};
 use axum::http::{HeaderMap, Uri};
 use bytes::Bytes;
 use percent_encoding::percent_decode;
@@ -216,6 +218,11 @@ impl Form {
 
     /// Returns the form of the request's body.
     pub(super) fn sent(headers: &HeaderMap) -> Result<Self, Failure> {
+        // What is packed would be stored as it is, and read back by people who do not know.
+        let packed = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
+        if headers.get_all(CONTENT_ENCODING).iter().any(packed) {
+            return Err(Failure::MediaType);
+        }
         let mut values = headers.get_all(CONTENT_TYPE).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(Failure::MediaType);
@@ -231,7 +238,7 @@ impl Form {
         for range in values.flat_map(|value| value.split(',')) {
             let weight = range
                 .split(';')
-                .filter_map(|part| part.trim().strip_prefix("q="))
+                .filter_map(|part| part.trim().strip_prefix(['q', 'Q'])?.strip_prefix('='))
                 .find_map(|weight| weight.trim().parse::<f32>().ok())
                 .unwrap_or(1.0);
             if let Some(form) = Self::of(range)
