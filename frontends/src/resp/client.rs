@@ -52,9 +52,7 @@ pub(super) fn run<K: Kv>(
              OPTIN or OPTOUT mode enabled",
         ),
         "unblock" => match (scanner::integer(args[0]), &args[1..]) {
-            (_, [_, _, ..]) => Reply::error(
-                "ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.",
-            ),
+            (_, [_, _, ..]) => errors::unknown_subcommand_or_arity("client", "UNBLOCK"),
             (_, [reason])
                 if !reason.eq_ignore_ascii_case(b"timeout")
                     && !reason.eq_ignore_ascii_case(b"error") =>
@@ -65,9 +63,8 @@ pub(super) fn run<K: Kv>(
             // No command blocks, so there is nobody to be freed.
             (Some(_), _) => Reply::Integer(0),
         },
-        "pause" => Reply::error("ERR CLIENT PAUSE is not supported"),
-        // Nothing is paused.
-        "unpause" => Reply::Ok,
+        "pause" => server.paused.pause(args),
+        "unpause" => server.paused.end(),
         "help" => help(HELP),
         _ => errors::unknown_subcommand("client", subcommand.as_bytes()),
     }

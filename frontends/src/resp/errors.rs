@@ -97,6 +97,16 @@ pub fn unknown_subcommand(container: &str, name: &[u8]) -> Reply {
     Reply::error(format!("ERR unknown subcommand '{name}'. Try {container} HELP."))
 }
 
+/// Returns the error for too many arguments of a subcommand that takes optional ones.
+#[must_use]
+pub fn unknown_subcommand_or_arity(container: &str, subcommand: &str) -> Reply {
+    let container = container.to_ascii_uppercase();
+    Reply::error(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{subcommand}'. Try {container} \
+         HELP."
+    ))
+}
+
 /// Returns the error for a wrong number of arguments; of a subcommand, the name is
 /// `container|name`.
 #[must_use]

@@ -16,6 +16,7 @@ pub mod errors;
 mod hello;
 mod info;
 pub mod inline;
+mod pause;
 mod registry;
 pub mod scanner;
 mod session;
@@ -35,6 +36,7 @@ use tokio::task::JoinSet;
 use crate::Kv;
 use config::Parameters;
 use connection::Connection;
+use pause::Paused;
 use registry::{Client, Held, Registry, Stats};
 use scanner::Limits;
 
@@ -117,6 +119,7 @@ pub struct Server<K> {
     held: Held,
     clients: Registry,
     parameters: Parameters,
+    paused: Paused,
     port: u16,
     started: Instant,
 }
@@ -127,6 +130,7 @@ impl<K: Kv> Server<K> {
         Arc::new(Self {
             kv,
             parameters: Parameters::new(&options, port),
+            paused: Paused::default(),
             options,
             stats: Stats::default(),
             held: Held::default(),

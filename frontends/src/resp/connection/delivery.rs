@@ -38,6 +38,7 @@ where
             Ok(Vec::new())
         } else {
             self.server.stats.batches.add(1);
+            self.server.paused.wait(batch.has_writes()).await;
             self.server.kv.execute(batch).await
         };
         // What is refused from now on, or was refused just now, is explained by what is known now.
