@@ -124,7 +124,7 @@ fn unsafe_code_stands_in_one_file() {
         .filter(|(_, text)| text.contains(&word))
         .map(|(file, _)| file)
         .collect();
-    assert_eq!(with, ["storage/src/wal/map.rs"]);
+    assert_eq!(with, ["storage/src/fs/map.rs"]);
 }
 
 /// What decides about consistency must be a function of its events alone, or no simulation can

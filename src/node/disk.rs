@@ -5,7 +5,6 @@
 //! the next jobs gather, and share the one after it; that is group commit. Only this thread touches
 //! the mapped log: a page fault may block for as long as a disk does.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -14,6 +13,7 @@ use std::time::Duration;
 
 use raftkv_storage::Error;
 use raftkv_storage::data_dir::DataDir;
+use raftkv_storage::fs::Place;
 use raftkv_storage::snapshot::Received;
 use raftkv_storage::types::{ClusterId, EntryId, Index, SnapshotMeta};
 use raftkv_storage::wal::{Record, Wal};
@@ -49,7 +49,7 @@ pub(crate) struct Written {
     /// The log is durable up to this entry.
     pub(crate) persisted: Option<EntryId>,
     /// A snapshot that was put in place.
-    pub(crate) installed: Option<(PathBuf, SnapshotMeta)>,
+    pub(crate) installed: Option<(Place, SnapshotMeta)>,
 }
 
 /// What the disk thread is asked to do, in order.
@@ -354,13 +354,13 @@ mod tests {
     }
 
     fn options() -> WalOptions {
-        WalOptions { segment_bytes: 64 << 10, node: node("A") }
+        WalOptions { segment_bytes: 64 << 10, ..WalOptions::new(node("A")) }
     }
 
     fn start() -> Fixture {
         let dir = tempfile::tempdir().unwrap();
         let data_dir = DataDir::open(dir.path(), node("A")).unwrap();
-        let (wal, _) = Wal::open(&data_dir.wal_dir(), options()).unwrap();
+        let (wal, _) = Wal::open(data_dir.wal_dir(), options()).unwrap();
         let (sender, done) = unbounded_channel();
         Fixture { disk: Disk::start(data_dir, wal, sender).unwrap(), done, dir }
     }
@@ -425,7 +425,7 @@ mod tests {
         assert!(fixture.disk.close());
         let data_dir = DataDir::open(fixture.dir.path(), node("A")).unwrap();
         assert_eq!(data_dir.identity().cluster, Some(ClusterId(7)));
-        let (_, recovered) = Wal::open(&data_dir.wal_dir(), options()).unwrap();
+        let (_, recovered) = Wal::open(data_dir.wal_dir(), options()).unwrap();
         assert_eq!(recovered.hard_state, hard_state);
         assert_eq!(recovered.entries, entries(1..=2).entries);
     }

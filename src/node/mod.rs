@@ -19,13 +19,13 @@ mod snapshots;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io::BufReader;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use raftkv_frontends::{Cluster, Role, http, resp};
 use raftkv_storage::data_dir::DataDir;
+use raftkv_storage::fs::Place;
 use raftkv_storage::keyspace::Keyspace;
 use raftkv_storage::snapshot::{self, SnapshotReader};
 use raftkv_storage::types::{ClusterId, Configuration, Entry, EntryId, NodeId, Payload};
@@ -160,7 +160,7 @@ struct Opened {
     recovered: Recovered,
     keyspace: Keyspace,
     /// The newest snapshot's file.
-    snapshot: Option<PathBuf>,
+    snapshot: Option<Place>,
 }
 
 /// Recovers the node from its data directory and puts its parts together.
@@ -171,7 +171,8 @@ async fn open(
     requests: mpsc::Receiver<handle::Request>,
 ) -> anyhow::Result<(Driver, Sources)> {
     let snapshot_dir = data_dir.snapshot_dir();
-    let wal_options = WalOptions { segment_bytes: config.wal_segment_bytes, node: config.node };
+    let wal_options =
+        WalOptions { segment_bytes: config.wal_segment_bytes, ..WalOptions::new(config.node) };
     let opened = tokio::task::spawn_blocking(move || recover(data_dir, wal_options))
         .await
         .context("recovering")??;
@@ -181,7 +182,7 @@ async fn open(
     let (inbound_sender, inbound) = mpsc::channel(INBOUND_MAX);
     let (done_sender, done) = mpsc::unbounded_channel();
     let (taken_sender, taken) = mpsc::unbounded_channel();
-    let last = opened.snapshot.as_deref();
+    let last = opened.snapshot.as_ref();
     let snapshots =
         Snapshots::new(snapshot_dir.clone(), config.snapshot_log_bytes, last, taken_sender);
     let newest = opened.snapshot.zip(opened.recovered.snapshot.clone());
@@ -211,7 +212,7 @@ async fn open(
 
 /// Reads the newest snapshot and the log, and checks that the one reaches the other.
 fn recover(data_dir: DataDir, options: WalOptions) -> anyhow::Result<Opened> {
-    let newest = snapshot::latest(&data_dir.snapshot_dir())?;
+    let newest = snapshot::latest(data_dir.snapshot_dir())?;
     let keyspace = match &newest {
         None => Keyspace::default(),
         Some((path, _)) => Keyspace::read_from(&mut BufReader::new(SnapshotReader::open(path)?))

@@ -7,10 +7,10 @@
 //! and at twice that, when none could be written, writes are refused.
 
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use raftkv_storage::Error;
+use raftkv_storage::fs::Place;
 use raftkv_storage::keyspace::View;
 use raftkv_storage::snapshot::SnapshotWriter;
 use raftkv_storage::types::SnapshotMeta;
@@ -23,12 +23,12 @@ const LOG_BYTES_MAX: usize = 256 << 20;
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// A snapshot that was written, with its path.
-pub(crate) type Taken = Result<(PathBuf, SnapshotMeta, u64), Error>;
+pub(crate) type Taken = Result<(Place, SnapshotMeta, u64), Error>;
 
 /// Takes snapshots, one at a time.
 #[derive(Debug)]
 pub(crate) struct Snapshots {
-    dir: PathBuf,
+    dir: Place,
     log_bytes: usize,
     /// The size of the newest snapshot.
     last_bytes: u64,
@@ -41,9 +41,9 @@ impl Snapshots {
     /// Creates what takes a snapshot after `log_bytes` of log. `last` is the newest one there is.
     /// Results go to `taken`.
     pub(crate) fn new(
-        dir: PathBuf,
+        dir: Place,
         log_bytes: usize,
-        last: Option<&Path>,
+        last: Option<&Place>,
         taken: mpsc::UnboundedSender<Taken>,
     ) -> Self {
         let last_bytes = last.map_or(0, file_bytes);
@@ -92,12 +92,12 @@ impl Snapshots {
     }
 
     /// Takes note of a snapshot that came from the leader.
-    pub(crate) fn note_installed(&mut self, path: &Path) {
+    pub(crate) fn note_installed(&mut self, path: &Place) {
         self.last_bytes = file_bytes(path);
     }
 }
 
-fn write(dir: &Path, meta: &SnapshotMeta, view: &View) -> Result<PathBuf, Error> {
+fn write(dir: &Place, meta: &SnapshotMeta, view: &View) -> Result<Place, Error> {
     let mut writer = BufWriter::with_capacity(64 << 10, SnapshotWriter::create(dir, meta)?);
     view.write_to(&mut writer).and_then(|()| writer.flush()).map_err(Error::io("write", dir))?;
     let writer =
@@ -105,6 +105,6 @@ fn write(dir: &Path, meta: &SnapshotMeta, view: &View) -> Result<PathBuf, Error>
     writer.finish()
 }
 
-fn file_bytes(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+fn file_bytes(path: &Place) -> u64 {
+    path.open().ok().and_then(|file| file.len().ok()).unwrap_or_default()
 }

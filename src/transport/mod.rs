@@ -17,9 +17,10 @@ pub mod service;
 pub mod wire;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use raftkv_storage::fs::Place;
 use raftkv_storage::keyspace::Keyspace;
 use raftkv_storage::snapshot::Received;
 use raftkv_storage::types::{ClusterId, NodeId, SnapshotMeta};
@@ -88,9 +89,9 @@ pub(crate) struct Shared {
     peers: BTreeMap<NodeId, Peer>,
     pub(crate) inbound: mpsc::Sender<Inbound>,
     pub(crate) answers: service::Answers,
-    pub(crate) snapshot_dir: PathBuf,
+    pub(crate) snapshot_dir: Place,
     /// The newest snapshot on disk: what a peer that needs one is sent.
-    snapshot: Mutex<Option<(PathBuf, SnapshotMeta)>>,
+    snapshot: Mutex<Option<(Place, SnapshotMeta)>>,
 }
 
 impl Transport {
@@ -101,7 +102,7 @@ impl Transport {
         node: NodeId,
         cluster: Option<ClusterId>,
         peers: BTreeMap<NodeId, Endpoint>,
-        snapshot_dir: PathBuf,
+        snapshot_dir: Place,
         inbound: mpsc::Sender<Inbound>,
     ) -> Self {
         let peers = peers.into_iter().map(|(id, at)| (id, Peer::new(id, at))).collect();
@@ -133,7 +134,7 @@ impl Transport {
 
     /// Sets the snapshot that peers are sent from now on, unless a newer one is set: one of our own
     /// may be finished after one from the leader has overtaken it.
-    pub fn set_snapshot(&self, path: PathBuf, meta: SnapshotMeta) {
+    pub fn set_snapshot(&self, path: Place, meta: SnapshotMeta) {
         let mut newest = self.shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         if newest.as_ref().is_none_or(|(_, known)| known.last.index < meta.last.index) {
             *newest = Some((path, meta));
@@ -185,7 +186,7 @@ impl Shared {
     }
 
     /// Returns the snapshot to send.
-    pub(crate) fn snapshot(&self) -> Option<(PathBuf, SnapshotMeta)> {
+    pub(crate) fn snapshot(&self) -> Option<(Place, SnapshotMeta)> {
         self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -4,14 +4,13 @@
 //! breaks, all that was on the way is lost; the core hears of it ([`Inbound::Unreachable`]) and
 //! starts again from what the follower confirms.
 
-use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use raftkv_storage::fs::{FileReader, Place};
 use raftkv_storage::types::{ClusterId, NodeId, SnapshotMeta};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -260,13 +259,14 @@ enum Never {}
 /// Reads a snapshot file into messages. A receiver that has gone ends it without an error: the call
 /// reports why.
 fn read_chunks(
-    path: &PathBuf,
+    path: &Place,
     header: Header,
     meta: &SnapshotMeta,
     sender: &mpsc::Sender<proto::InstallSnapshotRequest>,
 ) -> std::io::Result<()> {
-    let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
+    let file = path.open().map_err(std::io::Error::other)?;
+    let length = file.len()?;
+    let mut file = FileReader::new(file);
     let mut offset = 0;
     let mut first = Some(meta);
     while offset < length || first.is_some() {

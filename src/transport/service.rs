@@ -274,7 +274,7 @@ impl Service {
             }
             let file = file.finish()?;
             let keyspace = Keyspace::read_from(&mut file.open()?)
-                .map_err(raftkv_storage::Error::io("read", &file.path))?;
+                .map_err(raftkv_storage::Error::io("read", &file.place))?;
             // The permit stays here when the call is gone: the file and the keyspace still are.
             Ok::<_, raftkv_storage::Error>(Some((file, keyspace, one)))
         });

@@ -8,15 +8,10 @@
 //!     snapshots/       the snapshots
 //! ```
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-
-use rustix::fs::OFlags;
+use std::io::Read;
 
 use crate::error::Error;
-use crate::fs;
+use crate::fs::{self, FileReader, Guard, Place};
 use crate::types::{ClusterId, NodeId};
 
 const FIRST_LINE: &str = "raftkv data directory, format 1";
@@ -57,50 +52,51 @@ impl Identity {
 /// A data directory, locked. Owned by the process for as long as it lives.
 #[derive(Debug)]
 pub struct DataDir {
-    path: PathBuf,
+    place: Place,
     identity: Identity,
-    /// Closing it gives the lock back.
-    _lock: File,
+    _lock: Box<dyn Guard>,
 }
 
 impl DataDir {
     /// Opens or creates the data directory of this node. One that belongs to another node or is in
     /// use is refused.
-    pub fn open(path: &Path, node: NodeId) -> Result<Self, Error> {
-        fs::create_dir(path)?;
-        let lock = lock(path)?;
-        fs::remove_temporary(path)?;
-        let mut dir =
-            Self { path: path.into(), identity: Identity { node, cluster: None }, _lock: lock };
+    pub fn open(place: impl Into<Place>, node: NodeId) -> Result<Self, Error> {
+        let place = place.into();
+        place.create_dir()?;
+        let lock = place.join("LOCK").lock()?;
+        let lock = lock.ok_or_else(|| Error::refused(&place, "in use by another process"))?;
+        place.remove_temporary()?;
+        let mut dir = Self { place, identity: Identity { node, cluster: None }, _lock: lock };
         match dir.read()? {
             Some(identity) if identity.node == node => dir.identity = identity,
             Some(identity) => {
                 let owner = identity.node;
                 let reason = format!("the data of node {owner}; this node is {node}");
-                return Err(Error::refused(path, reason));
+                return Err(Error::refused(&dir.place, reason));
             }
-            None if dir.wal_dir().exists() || dir.snapshot_dir().exists() => {
+            None if dir.wal_dir().is_there()? || dir.snapshot_dir().is_there()? => {
                 let reason = "IDENTITY is missing, and there is a log or a snapshot without it";
-                return Err(Error::refused(path, reason));
+                return Err(Error::refused(&dir.place, reason));
             }
             None => dir.write(dir.identity)?,
         }
-        if dir.snapshot_dir().exists() {
-            fs::remove_temporary(&dir.snapshot_dir())?;
+        let snapshots = dir.snapshot_dir();
+        if snapshots.is_there()? {
+            snapshots.remove_temporary()?;
         }
         Ok(dir)
     }
 
     /// Returns the directory of the log.
     #[must_use]
-    pub fn wal_dir(&self) -> PathBuf {
-        self.path.join("wal")
+    pub fn wal_dir(&self) -> Place {
+        self.place.join("wal")
     }
 
     /// Returns the directory of the snapshots.
     #[must_use]
-    pub fn snapshot_dir(&self) -> PathBuf {
-        self.path.join("snapshots")
+    pub fn snapshot_dir(&self) -> Place {
+        self.place.join("snapshots")
     }
 
     /// Returns whose directory it is.
@@ -115,23 +111,23 @@ impl DataDir {
             Some(known) if known == cluster => Ok(()),
             Some(known) => {
                 let reason = format!("the data of cluster {known}; this is cluster {cluster}");
-                Err(Error::refused(&self.path, reason))
+                Err(Error::refused(&self.place, reason))
             }
             None => self.write(Identity { cluster: Some(cluster), ..self.identity }),
         }
     }
 
-    fn file(&self) -> PathBuf {
-        self.path.join("IDENTITY")
+    fn file(&self) -> Place {
+        self.place.join("IDENTITY")
     }
 
     fn read(&self) -> Result<Option<Identity>, Error> {
         let path = self.file();
-        if !path.exists() {
+        if !path.is_there()? {
             return Ok(None);
         }
         let mut bytes = Vec::new();
-        let file = fs::open(&path, false)?;
+        let file = FileReader::new(path.open()?);
         file.take(IDENTITY_BYTES_MAX).read_to_end(&mut bytes).map_err(Error::io("read", &path))?;
         let text = String::from_utf8(bytes)
             .map_err(|_| Error::corrupt(&path, 0, "the identity is not text"))?;
@@ -149,26 +145,13 @@ impl DataDir {
 
     fn write(&mut self, identity: Identity) -> Result<(), Error> {
         let path = self.file();
-        let temporary = self.path.join(format!("IDENTITY{}", fs::TEMPORARY));
-        let mut file = fs::create(&temporary)?;
-        file.write_all(identity.to_text().as_bytes()).map_err(Error::io("write", &temporary))?;
+        let temporary = self.place.join(format!("IDENTITY{}", fs::TEMPORARY));
+        let file = temporary.create()?;
+        let text = identity.to_text();
+        file.write_all_at(text.as_bytes(), 0).map_err(Error::io("write", &temporary))?;
         file.sync_all().map_err(Error::io("sync", &temporary))?;
-        fs::rename(&temporary, &path)?;
+        temporary.rename(&path)?;
         self.identity = identity;
         Ok(())
-    }
-}
-
-/// Takes the lock of a directory, or says who has it.
-fn lock(dir: &Path) -> Result<File, Error> {
-    let path = dir.join("LOCK");
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-    let file = options.open(&path).map_err(Error::io("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::refused(dir, "in use by another process")),
-        Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
     }
 }

@@ -1,12 +1,12 @@
 //! What outlives a process, and the keyspace that it rebuilds.
 //!
-//! Two halves that do not import each other: the bytes on disk ([`wal`], [`snapshot`],
+//! Two halves that do not import each other: the bytes on disk ([`fs`], [`wal`], [`snapshot`],
 //! [`data_dir`]), which know no keys, and the [`keyspace`], which knows no files.
 
 pub mod data_dir;
 mod encoding;
 pub mod error;
-mod fs;
+pub mod fs;
 pub mod keyspace;
 pub mod snapshot;
 pub mod types;

@@ -85,7 +85,8 @@ fn every_damage_to_the_identity_is_noticed() {
 fn unfinished_files_are_removed() {
     let dir = directory();
     let data = DataDir::open(dir.path(), node("A")).unwrap();
-    let leftovers = [dir.path().join("IDENTITY.tmp"), data.snapshot_dir().join("snap-1.tmp")];
+    let leftovers =
+        [dir.path().join("IDENTITY.tmp"), data.snapshot_dir().join("snap-1.tmp").to_path_buf()];
     std::fs::create_dir(data.snapshot_dir()).unwrap();
     for path in &leftovers {
         std::fs::write(path, "half").unwrap();

@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 
 use common::{directory, id, node};
 use raftkv_storage::Error;
-use raftkv_storage::snapshot::{
-    self, Received, SnapshotReader, SnapshotReceiver, SnapshotWriter, latest,
-};
+use raftkv_storage::snapshot::{self, Received, SnapshotReader, SnapshotReceiver, SnapshotWriter};
 use raftkv_storage::types::{ClusterId, Configuration, SnapshotMeta};
 
 fn meta(index: u64) -> SnapshotMeta {
@@ -27,7 +25,11 @@ fn bytes(count: usize) -> Vec<u8> {
 fn write(dir: &Path, index: u64, bytes: &[u8]) -> PathBuf {
     let mut writer = SnapshotWriter::create(dir, &meta(index)).expect("create");
     writer.write_all(bytes).expect("write");
-    writer.finish().expect("finish")
+    writer.finish().expect("finish").to_path_buf()
+}
+
+fn latest(dir: &Path) -> Result<Option<(PathBuf, SnapshotMeta)>, Error> {
+    Ok(snapshot::latest(dir)?.map(|(place, meta)| (place.to_path_buf(), meta)))
 }
 
 fn read(path: &Path) -> Result<(SnapshotMeta, Vec<u8>), String> {
@@ -200,7 +202,7 @@ fn received_snapshot_is_installed_when_it_is_whole() {
     assert_eq!(seen, data);
     assert_eq!(latest(dir.path()).unwrap().unwrap().1, meta(2), "not before it is installed");
     let path = received.install().unwrap();
-    assert_eq!(latest(dir.path()).unwrap(), Some((path.clone(), meta(9))));
+    assert_eq!(latest(dir.path()).unwrap(), Some((path.to_path_buf(), meta(9))));
     assert_eq!(std::fs::read(path).unwrap(), file);
 }
 

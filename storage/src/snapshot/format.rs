@@ -12,15 +12,14 @@
 //! snapshot, or in another place, is wrong. A length of zero says that the footer comes, and behind
 //! it the file ends.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crc32fast::Hasher;
 
 use crate::encoding::{self, Fields};
 use crate::error::Error;
-use crate::fs;
+use crate::fs::{FileReader, Place};
 use crate::types::SnapshotMeta;
 
 /// The longest block: what a reader has to hold, and what one checksum vouches for.
@@ -116,8 +115,8 @@ fn header_crc(head: &[u8], meta: &[u8]) -> u32 {
 
 /// The blocks of a file, one after the other, each checked before it is seen.
 pub(super) struct Blocks {
-    path: PathBuf,
-    file: BufReader<File>,
+    path: Place,
+    file: BufReader<FileReader>,
     meta: SnapshotMeta,
     sums: Sums,
     offset: u64,
@@ -126,8 +125,8 @@ pub(super) struct Blocks {
 
 impl Blocks {
     /// Opens a file and checks its header.
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let mut file = BufReader::new(fs::open(path, false)?);
+    pub(super) fn open(path: &Place) -> Result<Self, Error> {
+        let mut file = BufReader::new(FileReader::new(path.open()?));
         let mut head = [0; HEADER_HEAD];
         read(&mut file, path, 0, &mut head)?;
         let mut fields = Fields(&head);
@@ -155,7 +154,7 @@ impl Blocks {
             Error::corrupt(path, HEADER_HEAD as u64, "the meta data is malformed")
         })?;
         let offset = (HEADER_HEAD + bytes.len()) as u64;
-        Ok(Self { path: path.into(), file, meta, sums: Sums::new(crc), offset, ended: false })
+        Ok(Self { path: path.clone(), file, meta, sums: Sums::new(crc), offset, ended: false })
     }
 
     /// Reads the next block; returns false when the footer was in its place and all is well.

@@ -15,23 +15,19 @@ mod receiver;
 mod writer;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use self::format::Blocks;
 pub use self::reader::SnapshotReader;
 pub use self::receiver::{Received, SnapshotReceiver};
 pub use self::writer::SnapshotWriter;
 use crate::error::Error;
-use crate::fs;
+use crate::fs::Place;
 use crate::types::{EntryId, SnapshotMeta};
 
 /// The largest snapshot that is taken from a leader, in bytes of its file. A full disk usually
 /// comes first.
 pub const SNAPSHOT_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
-
-/// How much may be written before it is synced. A snapshot shares the disk with the log: left to
-/// the end, its sync would be one that every write has to wait for.
-const SYNC_EVERY: usize = 1024 * 1024;
 
 /// How many are kept: the newest may turn out to be bad while the log still reaches back to the one
 /// before.
@@ -41,12 +37,13 @@ const KEEP: usize = 2;
 ///
 /// When the newest is bad and an older one is whole, the older one is returned: the caller checks
 /// that the log still reaches back to it. When all are bad, the error is that of the newest.
-pub fn latest(dir: &Path) -> Result<Option<(PathBuf, SnapshotMeta)>, Error> {
-    if !dir.exists() {
+pub fn latest(dir: impl Into<Place>) -> Result<Option<(Place, SnapshotMeta)>, Error> {
+    let dir = dir.into();
+    if !dir.is_there()? {
         return Ok(None);
     }
     let mut newest_error = None;
-    for (_, path) in list(dir)? {
+    for (_, path) in list(&dir)? {
         match verify(&path) {
             Ok(meta) => return Ok(Some((path, meta))),
             Err(error) => {
@@ -59,7 +56,7 @@ pub fn latest(dir: &Path) -> Result<Option<(PathBuf, SnapshotMeta)>, Error> {
 }
 
 /// Reads the whole file and returns its meta data, which must be what the name says.
-fn verify(path: &Path) -> Result<SnapshotMeta, Error> {
+fn verify(path: &Place) -> Result<SnapshotMeta, Error> {
     let meta = read_through(path)?;
     if path.file_name().and_then(|name| name.to_str()) != Some(&file_name(meta.last)) {
         let reason =
@@ -70,7 +67,7 @@ fn verify(path: &Path) -> Result<SnapshotMeta, Error> {
 }
 
 /// Reads the whole file, whatever its name.
-fn read_through(path: &Path) -> Result<SnapshotMeta, Error> {
+fn read_through(path: &Place) -> Result<SnapshotMeta, Error> {
     let mut blocks = Blocks::open(path)?;
     let mut block = Vec::new();
     while blocks.next(&mut block)? {}
@@ -79,15 +76,15 @@ fn read_through(path: &Path) -> Result<SnapshotMeta, Error> {
 
 /// Writes what a snapshot file holds; damage is written where it is met, and returned. Changes
 /// nothing.
-pub fn inspect(path: &Path, out: &mut impl io::Write) -> Result<(), Error> {
-    let result = inspect_blocks(path, out);
+pub fn inspect(place: impl Into<Place>, out: &mut impl io::Write) -> Result<(), Error> {
+    let result = inspect_blocks(&place.into(), out);
     if let Err(error) = &result {
         writeln!(out, "BAD {error}").map_err(Error::io("write", Path::new("output")))?;
     }
     result
 }
 
-fn inspect_blocks(path: &Path, out: &mut impl io::Write) -> Result<(), Error> {
+fn inspect_blocks(path: &Place, out: &mut impl io::Write) -> Result<(), Error> {
     let output = || Error::io("write", Path::new("output"));
     let mut blocks = Blocks::open(path)?;
     let meta = blocks.meta();
@@ -116,8 +113,9 @@ fn parse_name(name: &str) -> Option<EntryId> {
 }
 
 /// Returns the snapshots of a directory, newest first.
-fn list(dir: &Path) -> Result<Vec<(EntryId, PathBuf)>, Error> {
-    let mut snapshots: Vec<_> = fs::list(dir)?
+fn list(dir: &Place) -> Result<Vec<(EntryId, Place)>, Error> {
+    let mut snapshots: Vec<_> = dir
+        .list()?
         .into_iter()
         .filter_map(|(name, path)| parse_name(&name).map(|last| (last, path)))
         .collect();
@@ -127,11 +125,11 @@ fn list(dir: &Path) -> Result<Vec<(EntryId, PathBuf)>, Error> {
 }
 
 /// Gives a durable file its name and removes all but the two newest snapshots.
-fn publish(dir: &Path, temporary: &Path, last: EntryId) -> Result<PathBuf, Error> {
-    let path = dir.join(file_name(last));
-    fs::rename(temporary, &path)?;
+fn publish(dir: &Place, temporary: &Place, last: EntryId) -> Result<Place, Error> {
+    let place = dir.join(file_name(last));
+    temporary.rename(&place)?;
     for (_, old) in list(dir)?.into_iter().skip(KEEP) {
-        fs::remove(&old)?;
+        old.remove()?;
     }
-    Ok(path)
+    Ok(place)
 }

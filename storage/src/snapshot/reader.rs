@@ -1,10 +1,10 @@
 //! A snapshot on its way back into memory.
 
 use std::io::{self, Read};
-use std::path::Path;
 
 use super::format::Blocks;
 use crate::error::Error;
+use crate::fs::Place;
 use crate::types::SnapshotMeta;
 
 /// Hands out the bytes that were given to a writer. Each block was checked before any byte of it is
@@ -17,8 +17,8 @@ pub struct SnapshotReader {
 
 impl SnapshotReader {
     /// Opens a snapshot; its header is checked.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        Ok(Self { blocks: Blocks::open(path)?, block: Vec::new(), taken: 0 })
+    pub fn open(place: impl Into<Place>) -> Result<Self, Error> {
+        Ok(Self { blocks: Blocks::open(&place.into())?, block: Vec::new(), taken: 0 })
     }
 
     /// Returns what the snapshot says of itself.

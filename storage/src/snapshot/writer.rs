@@ -1,87 +1,86 @@
 //! Our own state on its way to disk.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 
 use super::format::{self, BLOCK, Sums};
 use crate::error::Error;
-use crate::fs;
+use crate::fs::{self, FileWriter, Place};
 use crate::types::SnapshotMeta;
 
 /// Takes the bytes of a snapshot. It has its name when [`SnapshotWriter::finish`] returns; dropped
 /// before, it is removed.
 pub struct SnapshotWriter {
-    dir: PathBuf,
+    dir: Place,
     temporary: Temporary,
-    file: File,
+    file: FileWriter,
     meta: SnapshotMeta,
     block: Vec<u8>,
     sums: Sums,
-    unsynced: usize,
     /// After a failed write nobody knows where the file ends, so it can never be finished.
     failed: bool,
 }
 
 /// A file that is removed when nobody has given it a name.
 #[derive(Debug)]
-pub(super) struct Temporary(Option<PathBuf>);
+pub(super) struct Temporary {
+    place: Place,
+    is_kept: bool,
+}
 
 impl Temporary {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self(Some(path))
+    pub(super) fn new(place: Place) -> Self {
+        Self { place, is_kept: false }
     }
 
-    pub(super) fn path(&self) -> &Path {
-        self.0.as_deref().unwrap_or(Path::new(""))
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The file has its name now.
     pub(super) fn keep(&mut self) {
-        self.0 = None;
+        self.is_kept = true;
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            // What is left is removed when the data directory is opened.
-            let _ = std::fs::remove_file(path);
+        if !self.is_kept {
+            self.place.discard();
         }
     }
 }
 
 impl SnapshotWriter {
     /// Begins a snapshot in this directory.
-    pub fn create(dir: &Path, meta: &SnapshotMeta) -> Result<Self, Error> {
-        fs::create_dir(dir)?;
-        let path = dir.join(format!("{}-written{}", super::file_name(meta.last), fs::TEMPORARY));
-        let mut file = fs::create(&path)?;
-        let temporary = Temporary::new(path);
+    pub fn create(dir: impl Into<Place>, meta: &SnapshotMeta) -> Result<Self, Error> {
+        let dir = dir.into();
+        dir.create_dir()?;
+        let place = dir.join(format!("{}-written{}", super::file_name(meta.last), fs::TEMPORARY));
+        let mut file = FileWriter::new(place.create()?);
+        let temporary = Temporary::new(place);
         let (header, sums) = format::header(meta);
-        file.write_all(&header).map_err(Error::io("write", temporary.path()))?;
+        file.write(&header).map_err(Error::io("write", temporary.place()))?;
         Ok(Self {
-            dir: dir.into(),
+            dir,
             temporary,
             file,
             meta: meta.clone(),
             block: Vec::with_capacity(BLOCK),
             sums,
-            unsynced: header.len(),
             failed: false,
         })
     }
 
     /// Makes it durable, reads it back, gives it its name, and removes all but the two newest.
-    pub fn finish(mut self) -> Result<PathBuf, Error> {
-        let path = self.temporary.path().to_path_buf();
-        self.write_block().map_err(Error::io("write", &path))?;
-        self.file.write_all(&self.sums.footer()).map_err(Error::io("write", &path))?;
-        self.file.sync_all().map_err(Error::io("sync", &path))?;
+    pub fn finish(mut self) -> Result<Place, Error> {
+        let place = self.temporary.place().clone();
+        self.write_block().map_err(Error::io("write", &place))?;
+        self.file.write(&self.sums.footer()).map_err(Error::io("write", &place))?;
+        self.file.sync().map_err(Error::io("sync", &place))?;
         // The log will be cut on the word of this file.
-        let read = super::read_through(&path)?;
+        let read = super::read_through(&place)?;
         assert!(read == self.meta, "a snapshot reads as it was written");
-        let published = super::publish(&self.dir, &path, self.meta.last)?;
+        let published = super::publish(&self.dir, &place, self.meta.last)?;
         self.temporary.keep();
         Ok(published)
     }
@@ -95,13 +94,8 @@ impl SnapshotWriter {
         }
         self.failed = true;
         let head = self.sums.block_head(&self.block);
-        self.file.write_all(&head)?;
-        self.file.write_all(&self.block)?;
-        self.unsynced += head.len() + self.block.len();
-        if self.unsynced >= super::SYNC_EVERY {
-            self.file.sync_data()?;
-            self.unsynced = 0;
-        }
+        self.file.write(&head)?;
+        self.file.write(&self.block)?;
         self.block.clear();
         self.failed = false;
         Ok(())

@@ -5,30 +5,32 @@
 //! written, and then reads as torn.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::header::{self, SegmentName};
 use super::record::Decoded;
 use super::recovery::{self, Replay, Seen};
 use crate::error::Error;
+use crate::fs::{Kind, Place};
 use crate::types::{HardState, Payload};
 
 /// Writes what a log's directory, or one of its segments, holds. Damage is written where it is met,
 /// and returned.
-pub fn inspect(path: &Path, out: &mut impl io::Write) -> Result<(), Error> {
-    let is_dir = std::fs::metadata(path).map_err(Error::io("open", path))?.is_dir();
-    let dir = match path.parent() {
-        _ if is_dir => path,
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+pub fn inspect(path: impl Into<Place>, out: &mut impl io::Write) -> Result<(), Error> {
+    let path = path.into();
+    let kind = path.kind()?;
+    if kind == Kind::Absent {
+        return Err(Error::io("open", &path)(io::ErrorKind::NotFound.into()));
+    }
+    let is_dir = kind == Kind::Directory;
+    let dir = if is_dir { path.clone() } else { path.dir() };
     // Of a single segment, its neighbours tell whether it is the last, which alone may end in the
     // middle of a batch.
-    let all = recovery::segments(dir);
+    let all = recovery::segments(&dir);
     let last = all.as_ref().ok().and_then(|all| all.last()).map(|(name, _)| name.sequence);
-    let shown = if is_dir { all? } else { vec![(name_of(path)?, path.to_path_buf())] };
+    let shown = if is_dir { all? } else { vec![(name_of(&path)?, path.clone())] };
     if shown.is_empty() {
-        return Err(Error::refused(path, "there is no segment of a log here; is it DIR/wal?"));
+        return Err(Error::refused(&path, "there is no segment of a log here; is it DIR/wal?"));
     }
     let result = write_segments(&shown, last, out);
     if let Err(error) = &result {
@@ -46,7 +48,7 @@ fn name_of(path: &Path) -> Result<SegmentName, Error> {
 }
 
 fn write_segments(
-    segments: &[(SegmentName, PathBuf)],
+    segments: &[(SegmentName, Place)],
     last: Option<u64>,
     out: &mut impl io::Write,
 ) -> Result<(), Error> {

@@ -33,7 +33,6 @@
 mod batch;
 mod header;
 mod inspect;
-mod map;
 mod outline;
 mod prepare;
 mod record;
@@ -44,7 +43,6 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
-use std::path::{Path, PathBuf};
 
 use self::header::{HEADER, Header};
 pub use self::inspect::inspect;
@@ -53,7 +51,7 @@ use self::prepare::Preparer;
 use self::record::Encoded;
 use self::segment::Segment;
 use crate::error::Error;
-use crate::fs;
+use crate::fs::{self, Place};
 use crate::types::{ClusterId, Entry, EntryId, HardState, Index, NodeId};
 
 /// The shortest segment: small ones are for tests.
@@ -70,13 +68,16 @@ pub struct WalOptions {
     pub segment_bytes: usize,
     /// Whose log it is. That of another node is refused.
     pub node: NodeId,
+    /// Whether a thread prepares the next segment before it is needed. Without it the append that
+    /// needs one makes it, and all that happens to the disk happens in one order.
+    pub prepare_ahead: bool,
 }
 
 impl WalOptions {
     /// Returns the options of a node, with segments of 64 MiB.
     #[must_use]
     pub fn new(node: NodeId) -> Self {
-        Self { segment_bytes: 64 * 1024 * 1024, node }
+        Self { segment_bytes: 64 * 1024 * 1024, node, prepare_ahead: true }
     }
 }
 
@@ -104,14 +105,14 @@ pub struct Recovered {
 
 /// A full segment. Not mapped.
 struct Sealed {
-    path: PathBuf,
+    place: Place,
     /// The highest index that stands in it or before it, replaced or not.
     highest: Index,
 }
 
 /// The log. Owned by the disk thread.
 pub struct Wal {
-    dir: PathBuf,
+    dir: Place,
     options: WalOptions,
     /// Oldest first.
     sealed: VecDeque<Sealed>,
@@ -141,21 +142,22 @@ impl Planned<'_> {
 impl Wal {
     /// Opens the log in this directory, or begins one, and returns what it holds: all that was ever
     /// synced, and possibly a part of what was not. What it returns is durable.
-    pub fn open(dir: &Path, options: WalOptions) -> Result<(Self, Recovered), Error> {
+    pub fn open(dir: impl Into<Place>, options: WalOptions) -> Result<(Self, Recovered), Error> {
+        let dir = dir.into();
         let bytes = options.segment_bytes;
         if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes)
             || !bytes.is_multiple_of(fs::PAGE)
         {
             let reason = format!("segments of {bytes} bytes: expected 16 KiB to 1 GiB, in pages");
-            return Err(Error::refused(dir, reason));
+            return Err(Error::refused(&dir, reason));
         }
-        fs::create_dir(dir)?;
-        fs::remove_temporary(dir)?;
-        let found = recovery::recover(dir, options.node)?;
-        let mut preparer = Preparer::new(dir, bytes);
+        dir.create_dir()?;
+        dir.remove_temporary()?;
+        let found = recovery::recover(&dir, options.node)?;
+        let mut preparer = Preparer::new(&dir, bytes);
         let replay = found.replay;
-        let active = if let Some((path, header, end, highest)) = found.last {
-            Segment::resume(path, header, end, highest)?
+        let active = if let Some((place, header, end, highest)) = found.last {
+            Segment::resume(place, header, end, highest)?
         } else {
             preparer.ensure(1)?;
             let header = Header {
@@ -168,10 +170,10 @@ impl Wal {
                 node: options.node,
                 cluster: None,
             };
-            Segment::create(dir, &preparer.take(), header)?
+            Segment::create(&dir, &preparer.take(), header)?
         };
         let wal = Self {
-            dir: dir.into(),
+            dir,
             options,
             sealed: found.sealed.into(),
             active,
@@ -205,7 +207,8 @@ impl Wal {
             self.put(&planned);
         }
         let (position, length) = self.active.position();
-        if position > length / 4
+        if self.options.prepare_ahead
+            && position > length / 4
             && let Err(error) = self.preparer.start()
         {
             // When the segment is full it is tried again, and then it counts.
@@ -246,7 +249,7 @@ impl Wal {
             && sealed.highest <= through
         {
             // The name is gone for good before the next one goes: what is left never has a gap.
-            let removed = fs::remove(&sealed.path);
+            let removed = sealed.place.remove();
             oldest = Some(sealed.highest);
             self.poison_on_error(removed)?;
             self.sealed.pop_front();
@@ -373,7 +376,7 @@ impl Wal {
         };
         let next = Segment::create(&self.dir, &self.preparer.take(), header)?;
         let full = std::mem::replace(&mut self.active, next);
-        self.sealed.push_back(Sealed { path: full.path, highest: full.highest });
+        self.sealed.push_back(Sealed { place: full.place, highest: full.highest });
         Ok(())
     }
 

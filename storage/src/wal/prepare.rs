@@ -5,25 +5,23 @@
 //! every attempt begins anew, the log heals when there is room again.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use crate::error::Error;
-use crate::fs;
+use crate::fs::{self, File, Place};
 
 /// A file full of zeros under its temporary name.
 pub(super) struct Prepared {
-    pub(super) file: File,
-    pub(super) path: PathBuf,
+    pub(super) file: Box<dyn File>,
+    pub(super) place: Place,
     pub(super) bytes: usize,
 }
 
 /// Makes files, one at a time. Owned by the log.
 pub(super) struct Preparer {
-    dir: PathBuf,
+    dir: Place,
     bytes: usize,
     /// Only tells temporary names apart; the header gives a segment its sequence.
     next: u64,
@@ -33,9 +31,9 @@ pub(super) struct Preparer {
 }
 
 impl Preparer {
-    pub(super) fn new(dir: &Path, bytes: usize) -> Self {
+    pub(super) fn new(dir: &Place, bytes: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        Self { dir: dir.into(), bytes, next: 1, ready: VecDeque::new(), running: None, stop }
+        Self { dir: dir.clone(), bytes, next: 1, ready: VecDeque::new(), running: None, stop }
     }
 
     /// Sees to it that a file is ready or being made. Never waits.
@@ -43,24 +41,29 @@ impl Preparer {
         if !self.ready.is_empty() || self.running.is_some() {
             return Ok(());
         }
-        self.spawn()
+        let (place, bytes, stop) = (self.next_place(), self.bytes, Arc::clone(&self.stop));
+        let thread = std::thread::Builder::new().name("wal-prepare".into());
+        let running = thread.spawn(move || prepare(place, bytes, &stop));
+        self.running = Some(running.map_err(Error::io("start a thread in", &self.dir))?);
+        Ok(())
     }
 
     /// Waits until this many files are ready. When that cannot be, nothing has changed.
     pub(super) fn ensure(&mut self, count: usize) -> Result<(), Error> {
         while self.ready.len() < count {
-            // What was started long ago may have failed for want of space that is there by now.
-            if let Some(started) = self.running.take()
-                && let Err(error) = self.join(started)
-            {
-                tracing::warn!(%error, "a segment could not be prepared ahead of need");
-            }
-            if self.ready.len() < count {
-                self.spawn()?;
-                if let Some(started) = self.running.take() {
-                    self.join(started)?;
+            if let Some(running) = self.running.take() {
+                match join(running) {
+                    Ok(prepared) => self.put(prepared),
+                    // What was started long ago may have failed for want of space that is there
+                    // by now.
+                    Err(error) => {
+                        tracing::warn!(%error, "a segment could not be prepared ahead of need");
+                    }
                 }
+                continue;
             }
+            let prepared = prepare(self.next_place(), self.bytes, &self.stop)?;
+            self.put(prepared);
         }
         Ok(())
     }
@@ -70,24 +73,18 @@ impl Preparer {
         self.ready.pop_front().expect("as many segments were prepared as the batch needs")
     }
 
-    fn spawn(&mut self) -> Result<(), Error> {
-        let path = self.dir.join(format!("prepared-{}{}", self.next, fs::TEMPORARY));
-        let (dir, bytes, stop) = (self.dir.clone(), self.bytes, Arc::clone(&self.stop));
-        let thread = std::thread::Builder::new().name("wal-prepare".into());
-        let running = thread.spawn({
-            let path = path.clone();
-            move || prepare(&dir, path, bytes, &stop)
-        });
-        self.running = Some(running.map_err(Error::io("start a thread to prepare", &path))?);
-        Ok(())
-    }
-
-    fn join(&mut self, started: JoinHandle<Result<Prepared, Error>>) -> Result<(), Error> {
-        let prepared = started.join().expect("preparing a segment does not panic")?;
+    fn put(&mut self, prepared: Prepared) {
         self.ready.push_back(prepared);
         self.next += 1;
-        Ok(())
     }
+
+    fn next_place(&self) -> Place {
+        self.dir.join(format!("prepared-{}{}", self.next, fs::TEMPORARY))
+    }
+}
+
+fn join(running: JoinHandle<Result<Prepared, Error>>) -> Result<Prepared, Error> {
+    running.join().expect("preparing a segment does not panic")
 }
 
 impl Drop for Preparer {
@@ -99,22 +96,21 @@ impl Drop for Preparer {
             self.ready.push_back(prepared);
         }
         for prepared in &self.ready {
-            // Whoever opens the log removes what is left here.
-            let _ = std::fs::remove_file(&prepared.path);
+            prepared.place.discard();
         }
     }
 }
 
-fn prepare(dir: &Path, path: PathBuf, bytes: usize, stop: &AtomicBool) -> Result<Prepared, Error> {
-    let file = fs::create(&path)?;
-    let made = fs::fill(&file, bytes, stop)
-        .map_err(Error::io("allocate", &path))
-        .and_then(|()| file.sync_all().map_err(Error::io("sync", &path)))
-        .and_then(|()| fs::sync_dir(dir));
+fn prepare(place: Place, bytes: usize, stop: &AtomicBool) -> Result<Prepared, Error> {
+    let file = place.create()?;
+    let made = fs::fill(&*file, bytes, stop)
+        .map_err(Error::io("allocate", &place))
+        .and_then(|()| file.sync_all().map_err(Error::io("sync", &place)))
+        .and_then(|()| place.dir().sync_dir());
     if let Err(error) = made {
         // A part of a segment must not take the space that is missing.
-        let _ = std::fs::remove_file(&path);
+        place.discard();
         return Err(error);
     }
-    Ok(Prepared { file, path, bytes })
+    Ok(Prepared { file, place, bytes })
 }

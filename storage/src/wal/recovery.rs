@@ -8,10 +8,8 @@
 //! What cannot be told apart is damage to the very last batch, after its sync, with nothing written
 //! since.
 
-use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::batch::{self, Batch};
 use super::header::{self, HEADER, Header, SegmentName};
@@ -20,7 +18,7 @@ use super::record::{self, Decoded};
 use super::{Recovered, Sealed};
 use crate::encoding::Fields;
 use crate::error::Error;
-use crate::fs::{self, PAGE};
+use crate::fs::{self, FileReader, PAGE, Place};
 use crate::types::{ClusterId, Entry, HardState, Index, NodeId};
 
 /// How the bytes read where the next batch is to be.
@@ -303,22 +301,22 @@ pub(super) struct Found {
     pub(super) replay: Replay,
     pub(super) sealed: Vec<Sealed>,
     /// The segment to go on with: its file, header, end, and the highest index in it.
-    pub(super) last: Option<(PathBuf, Header, usize, Index)>,
+    pub(super) last: Option<(Place, Header, usize, Index)>,
 }
 
 /// Returns the segments of a directory in order; a gap in their sequences means that a file is
 /// missing.
-pub(super) fn segments(dir: &Path) -> Result<Vec<(SegmentName, PathBuf)>, Error> {
+pub(super) fn segments(dir: &Place) -> Result<Vec<(SegmentName, Place)>, Error> {
     let mut segments = Vec::new();
-    for (name, path) in fs::list(dir)? {
+    for (name, place) in dir.list()? {
         match header::parse_name(&name) {
-            Some(Ok(parsed)) => segments.push((parsed, path)),
-            Some(Err(reason)) => return Err(Error::refused(&path, reason)),
+            Some(Ok(parsed)) => segments.push((parsed, place)),
+            Some(Err(reason)) => return Err(Error::refused(&place, reason)),
             None if name.ends_with(fs::TEMPORARY) => {}
-            None => tracing::warn!(path = %path.display(), "not a file of the log; left alone"),
+            None => tracing::warn!(path = %place.display(), "not a file of the log; left alone"),
         }
     }
-    segments.sort();
+    segments.sort_by_key(|(name, _)| *name);
     for pair in segments.windows(2) {
         let (before, after) = (pair[0].0.sequence, pair[1].0.sequence);
         if before.checked_add(1) != Some(after) {
@@ -331,9 +329,14 @@ pub(super) fn segments(dir: &Path) -> Result<Vec<(SegmentName, PathBuf)>, Error>
 
 /// Reads a whole segment. With `read`, not through a mapping: an unreadable block is an error here,
 /// not a signal.
-pub(super) fn read(path: &Path, name: SegmentName, buffer: &mut Vec<u8>) -> Result<(), Error> {
-    let file = fs::open(path, false)?;
-    read_file(&file, path, buffer)?;
+pub(super) fn read(path: &Place, name: SegmentName, buffer: &mut Vec<u8>) -> Result<(), Error> {
+    let file = path.open()?;
+    let bytes = file.len().map_err(Error::io("read", path))?;
+    if bytes > super::SEGMENT_BYTES_MAX as u64 {
+        return Err(Error::refused(path, format!("{bytes} bytes are more than a segment has")));
+    }
+    buffer.clear();
+    FileReader::new(file).read_to_end(buffer).map_err(Error::io("read", path))?;
     let header = Header::decode(buffer, path)?;
     if (header.sequence, header.base.index) != (name.sequence, name.base) {
         let reason = format!("its header says that it is {}", header.file_name());
@@ -342,18 +345,8 @@ pub(super) fn read(path: &Path, name: SegmentName, buffer: &mut Vec<u8>) -> Resu
     Ok(())
 }
 
-fn read_file(mut file: &File, path: &Path, buffer: &mut Vec<u8>) -> Result<(), Error> {
-    let bytes = file.metadata().map_err(Error::io("read", path))?.len();
-    if bytes > super::SEGMENT_BYTES_MAX as u64 {
-        return Err(Error::refused(path, format!("{bytes} bytes are more than a segment has")));
-    }
-    buffer.clear();
-    file.read_to_end(buffer).map_err(Error::io("read", path))?;
-    Ok(())
-}
-
 /// Recovers the log of this directory. Only the torn end of the last segment is changed.
-pub(super) fn recover(dir: &Path, node: NodeId) -> Result<Found, Error> {
+pub(super) fn recover(dir: &Place, node: NodeId) -> Result<Found, Error> {
     let segments = segments(dir)?;
     let mut found = Found { replay: Replay::new(Some(node)), sealed: Vec::new(), last: None };
     let mut buffer = Vec::new();
@@ -361,7 +354,7 @@ pub(super) fn recover(dir: &Path, node: NodeId) -> Result<Found, Error> {
         let is_last = at + 1 == segments.len();
         if is_last {
             // All before it was synced when the log went on to the next.
-            fs::settle(&fs::open(path, true)?, path)?;
+            fs::settle(&*path.open_to_write()?, path)?;
         }
         read(path, *name, &mut buffer)?;
         let end = found.replay.segment(path, &buffer, is_last, &mut |seen| {
@@ -370,13 +363,13 @@ pub(super) fn recover(dir: &Path, node: NodeId) -> Result<Found, Error> {
             }
             Ok(())
         })?;
-        let (replay, path) = (&found.replay, path.clone());
+        let (replay, place) = (&found.replay, path.clone());
         let Some(header) = replay.header.clone() else { unreachable!("a segment was replayed") };
         if is_last {
-            renew(&path, &buffer, end)?;
-            found.last = Some((path, header, end, replay.highest));
+            renew(&place, &buffer, end)?;
+            found.last = Some((place, header, end, replay.highest));
         } else {
-            found.sealed.push(Sealed { path, highest: replay.highest });
+            found.sealed.push(Sealed { place, highest: replay.highest });
         }
     }
     Ok(found)
@@ -388,14 +381,14 @@ pub(super) fn recover(dir: &Path, node: NodeId) -> Result<Found, Error> {
 /// Most of it is zero already. It is written nevertheless, page by page: what recovery has read is
 /// in the cache as large folios, and what was dropped from the cache would have to be read back in
 /// the middle of an append. Both make a sync slower; see [`fs::PAGE`].
-fn renew(path: &Path, segment: &[u8], end: usize) -> Result<(), Error> {
-    let file = fs::open(path, true)?;
+fn renew(path: &Place, segment: &[u8], end: usize) -> Result<(), Error> {
+    let file = path.open_to_write()?;
     let page = end.next_multiple_of(PAGE).min(segment.len());
     if !is_zero(&segment[end..page]) {
         file.write_all_at(&[0; PAGE][..page - end], end as u64)
             .map_err(Error::io("erase", path))?;
     }
-    fs::settle(&file, path)?;
+    fs::settle(&*file, path)?;
     for offset in (page..segment.len()).step_by(PAGE) {
         let length = PAGE.min(segment.len() - offset);
         file.write_all_at(&[0; PAGE][..length], offset as u64).map_err(Error::io("erase", path))?;

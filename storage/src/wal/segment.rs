@@ -3,24 +3,22 @@
 //! `HEADER ≤ end ≤ length of the file`; all before `end` is durable. Records of the open batch
 //! stand behind `end` already, but without a head in front of them they are nothing.
 
-use std::path::{Path, PathBuf};
-
 use super::batch::{self, Checksum};
 use super::header::{HEADER, Header};
-use super::map::Map;
 use super::prepare::Prepared;
 use super::record::Encoded;
 use crate::error::Error;
-use crate::fs;
+use crate::fs::{Map, Place};
 use crate::types::Index;
 
 /// The active segment. Owned by the log.
 pub(super) struct Segment {
     pub(super) header: Header,
-    pub(super) path: PathBuf,
+    pub(super) place: Place,
     /// The highest index that stands in it or before it, replaced or not.
     pub(super) highest: Index,
-    map: Map,
+    map: Box<dyn Map>,
+    length: usize,
     end: usize,
     batch: Option<OpenBatch>,
 }
@@ -34,29 +32,29 @@ struct OpenBatch {
 impl Segment {
     /// Turns a prepared file into a segment. It gets its name when the header is durable, so no
     /// segment is without one.
-    pub(super) fn create(dir: &Path, prepared: &Prepared, header: Header) -> Result<Self, Error> {
-        let path = dir.join(header.file_name());
-        let mut map =
-            Map::new(&prepared.file, prepared.bytes).map_err(Error::io("map", &prepared.path))?;
+    pub(super) fn create(dir: &Place, prepared: &Prepared, header: Header) -> Result<Self, Error> {
+        let place = dir.join(header.file_name());
+        let length = prepared.bytes;
+        let mut map = prepared.file.map(length).map_err(Error::io("map", &prepared.place))?;
         map.store(0, &header.encode());
-        map.flush(0, HEADER).map_err(Error::io("sync", &prepared.path))?;
-        fs::rename(&prepared.path, &path)?;
+        map.flush(0, HEADER).map_err(Error::io("sync", &prepared.place))?;
+        prepared.place.rename(&place)?;
         let highest = header.base.index;
-        Ok(Self { header, path, highest, map, end: HEADER, batch: None })
+        Ok(Self { header, place, highest, map, length, end: HEADER, batch: None })
     }
 
     /// Goes on after the last batch that recovery has kept.
     pub(super) fn resume(
-        path: PathBuf,
+        place: Place,
         header: Header,
         end: usize,
         highest: Index,
     ) -> Result<Self, Error> {
-        let file = fs::open(&path, true)?;
-        let bytes = usize::try_from(header.segment_bytes)
-            .map_err(|_| Error::refused(&path, "the segment is larger than the address space"))?;
-        let map = Map::new(&file, bytes).map_err(Error::io("map", &path))?;
-        Ok(Self { header, path, highest, map, end, batch: None })
+        let file = place.open_to_write()?;
+        let length = usize::try_from(header.segment_bytes)
+            .map_err(|_| Error::refused(&place, "the segment is larger than the address space"))?;
+        let map = file.map(length).map_err(Error::io("map", &place))?;
+        Ok(Self { header, place, highest, map, length, end, batch: None })
     }
 
     /// Where the next record would begin, and the length of the file.
@@ -65,7 +63,7 @@ impl Segment {
             Some(batch) => batch.end,
             None => self.end + batch::HEAD,
         };
-        (position, self.map.len())
+        (position, self.length)
     }
 
     /// Returns whether so many bytes of records still fit.
@@ -98,7 +96,7 @@ impl Segment {
         let length = batch.end - self.end - batch::HEAD;
         self.map.store(self.end, &batch.checksum.head(length, batch.sequence));
         let end = batch::align(batch.end);
-        self.map.flush(self.end, end - self.end).map_err(Error::io("sync", &self.path))?;
+        self.map.flush(self.end, end - self.end).map_err(Error::io("sync", &self.place))?;
         self.end = end;
         Ok(true)
     }

@@ -24,7 +24,7 @@ pub(crate) fn node(name: &str) -> NodeId {
 }
 
 pub(crate) fn options() -> WalOptions {
-    WalOptions { segment_bytes: SEGMENT_BYTES_MIN, node: node("A") }
+    WalOptions { segment_bytes: SEGMENT_BYTES_MIN, ..WalOptions::new(node("A")) }
 }
 
 pub(crate) fn open(dir: &Path) -> Result<(Wal, Recovered), Error> {

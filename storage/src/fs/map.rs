@@ -17,10 +17,10 @@ use std::io;
 
 use memmap2::{Advice, MmapMut, MmapOptions};
 
-/// A file's bytes, mapped shared and writable. Owned by the active segment.
-pub(super) struct Map(MmapMut);
+/// A file's bytes, mapped shared and writable.
+pub(super) struct Mapped(MmapMut);
 
-impl Map {
+impl Mapped {
     /// Maps the whole file, which must have this length.
     #[allow(unsafe_code)]
     pub(super) fn new(file: &File, length: usize) -> io::Result<Self> {
@@ -38,18 +38,14 @@ impl Map {
         let _ = map.advise(Advice::Random);
         Ok(Self(map))
     }
+}
 
-    /// Copies bytes into the map.
-    pub(super) fn store(&mut self, offset: usize, bytes: &[u8]) {
+impl super::Map for Mapped {
+    fn store(&mut self, offset: usize, bytes: &[u8]) {
         self.0[offset..offset + bytes.len()].copy_from_slice(bytes);
     }
 
-    /// Makes a range durable.
-    pub(super) fn flush(&self, offset: usize, length: usize) -> io::Result<()> {
+    fn flush(&self, offset: usize, length: usize) -> io::Result<()> {
         self.0.flush_range(offset, length)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
     }
 }
