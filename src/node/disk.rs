@@ -1,9 +1,6 @@
-//! The disk thread: append all that waits, sync once, release the promises.
+//! The disk thread: carries out what has gathered, then looks what has gathered meanwhile.
 //!
-//! The one rule that makes the log worth its name: *a promise leaves after the sync that covers
-//! every write before it, and in the order in which the core made it.* While a sync is under way
-//! the next jobs gather, and share the one after it; that is group commit. Only this thread touches
-//! the mapped log: a page fault may block for as long as a disk does.
+//! Only this thread touches the mapped log: a page fault may block for as long as a disk does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +9,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use raftkv_storage::Error;
-use raftkv_storage::data_dir::DataDir;
-use raftkv_storage::fs::Place;
 use raftkv_storage::snapshot::Received;
-use raftkv_storage::types::{ClusterId, EntryId, Index, SnapshotMeta};
-use raftkv_storage::wal::{Record, Wal};
+use raftkv_storage::types::{ClusterId, Index};
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::persist::{Job, Progress, Queue, Writer, Written};
 use crate::raft::{Envelope, Write};
 
 /// How long the thread waits before it looks again whether a full disk has room.
@@ -37,49 +32,11 @@ pub(crate) enum Done {
     Failed(Error),
 }
 
-/// One sync, and all that it makes true.
-#[derive(Debug, Default)]
-pub(crate) struct Written {
-    /// How many writes it covered.
-    writes: usize,
-    /// The bytes of their entries.
-    bytes: usize,
-    /// Promises that may leave now, in order.
-    pub(crate) promises: Vec<Envelope>,
-    /// The log is durable up to this entry.
-    pub(crate) persisted: Option<EntryId>,
-    /// A snapshot that was put in place.
-    pub(crate) installed: Option<(Place, SnapshotMeta)>,
-}
-
-/// What the disk thread is asked to do, in order.
-#[derive(Debug)]
-enum Job {
-    /// Make durable, then release the promises. A snapshot comes with its file.
-    Write(Box<WriteJob>),
-    /// Drop segments that a durable snapshot covers.
-    Compact(Index),
-    /// Record to which cluster the data belongs.
-    SetCluster(ClusterId),
-}
-
-/// One turn's write, and what waits for it.
-#[derive(Debug)]
-struct WriteJob {
-    write: Write,
-    received: Option<Received>,
-    promises: Vec<Envelope>,
-}
-
 /// The driver's end of the disk thread.
 #[derive(Debug)]
 pub(crate) struct Disk {
     jobs: Option<Sender<Job>>,
-    /// Writes handed over and not yet reported. As long as there are any, promises queue behind
-    /// them.
-    pending: usize,
-    /// The bytes of their entries.
-    pending_bytes: usize,
+    queue: Queue,
     full: Arc<AtomicBool>,
     /// Ends with whether everything handed over was made durable.
     thread: Option<JoinHandle<bool>>,
@@ -88,16 +45,12 @@ pub(crate) struct Disk {
 impl Disk {
     /// Starts the thread. It reports to `done`, and ends after a failure, or when this handle is
     /// closed; with it ends the lock on the directory.
-    pub(crate) fn start(
-        data_dir: DataDir,
-        wal: Wal,
-        done: UnboundedSender<Done>,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn start(writer: Writer, done: UnboundedSender<Done>) -> std::io::Result<Self> {
         let (jobs, receiver) = channel();
         let full = Arc::new(AtomicBool::new(false));
-        let thread = DiskThread { data_dir, wal, jobs: receiver, done, full: Arc::clone(&full) };
+        let thread = DiskThread { writer, jobs: receiver, done, full: Arc::clone(&full) };
         let thread = std::thread::Builder::new().name("disk".into()).spawn(move || thread.run())?;
-        Ok(Self { jobs: Some(jobs), pending: 0, pending_bytes: 0, full, thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), queue: Queue::default(), full, thread: Some(thread) })
     }
 
     /// Makes `write` durable and then releases `promises`. Returns the promises that may leave at
@@ -108,21 +61,16 @@ impl Disk {
         received: Option<Received>,
         promises: Vec<Envelope>,
     ) -> Vec<Envelope> {
-        if write.is_empty() && self.pending == 0 {
-            return promises;
+        let (job, free) = self.queue.write(write, received, promises);
+        if let Some(job) = job {
+            self.send(job);
         }
-        if !write.is_empty() || !promises.is_empty() {
-            self.pending += 1;
-            self.pending_bytes += size(&write);
-            self.send(Job::Write(Box::new(WriteJob { write, received, promises })));
-        }
-        Vec::new()
+        free
     }
 
     /// Takes note that writes were reported.
     pub(crate) fn written(&mut self, written: &Written) {
-        self.pending -= written.writes;
-        self.pending_bytes -= written.bytes;
+        self.queue.written(written);
     }
 
     /// Drops what a durable snapshot covers.
@@ -138,7 +86,7 @@ impl Disk {
     /// Returns whether more is waiting for the disk than may be held in memory. A leader whose own
     /// disk hangs can still commit through its followers, so nothing else would slow it down.
     pub(crate) fn is_behind(&self) -> bool {
-        self.pending_bytes > PENDING_BYTES_MAX
+        self.queue.pending_bytes() > PENDING_BYTES_MAX
     }
 
     /// Returns whether the disk has no room for the next segment of the log.
@@ -162,8 +110,7 @@ impl Disk {
 }
 
 struct DiskThread {
-    data_dir: DataDir,
-    wal: Wal,
+    writer: Writer,
     jobs: Receiver<Job>,
     done: UnboundedSender<Done>,
     full: Arc<AtomicBool>,
@@ -171,173 +118,68 @@ struct DiskThread {
 
 impl DiskThread {
     fn run(mut self) -> bool {
-        let mut batch = Vec::new();
+        self.write_until_closed().map_or_else(
+            |error| {
+                tracing::error!(%error, "the disk failed");
+                let _ = self.done.send(Done::Failed(error));
+                false
+            },
+            |()| true,
+        )
+    }
+
+    fn write_until_closed(&mut self) -> Result<(), Error> {
         // What was recovered may have been written right before a crash.
         let mut marked = false;
         loop {
-            if batch.is_empty() {
+            if self.writer.is_idle() {
                 let quiet = if marked { Duration::MAX } else { QUIET };
                 match self.jobs.recv_timeout(quiet) {
-                    Ok(job) => batch.push(job),
+                    Ok(job) => self.writer.push(job),
                     Err(RecvTimeoutError::Timeout) => {
-                        if let Err(error) = self.mark() {
-                            return self.fail(error);
-                        }
+                        self.writer.mark()?;
                         marked = true;
                         continue;
                     }
-                    Err(RecvTimeoutError::Disconnected) if marked => return true,
-                    Err(RecvTimeoutError::Disconnected) => {
-                        return self.mark().map_or_else(|error| self.fail(error), |()| true);
-                    }
+                    Err(RecvTimeoutError::Disconnected) if marked => return Ok(()),
+                    Err(RecvTimeoutError::Disconnected) => return self.writer.mark(),
                 }
             }
-            batch.extend(self.jobs.try_iter());
-            match self.carry_out(&mut batch) {
-                Ok(written) => {
-                    marked &= written.writes == 0;
-                    let _ = self.done.send(Done::Written(written));
-                }
-                Err(error) => return self.fail(error),
+            for job in self.jobs.try_iter() {
+                self.writer.push(job);
             }
-        }
-    }
-
-    fn fail(&self, error: Error) -> bool {
-        tracing::error!(%error, "the disk failed");
-        let _ = self.done.send(Done::Failed(error));
-        false
-    }
-
-    /// Proves to a later recovery that the last batch was synced. A full disk has no room for the
-    /// proof, which is no reason to stop.
-    fn mark(&mut self) -> Result<(), Error> {
-        match self.wal.mark() {
-            Err(error) if error.is_no_space() && !self.wal.is_poisoned() => Ok(()),
-            other => other,
-        }
-    }
-
-    /// Appends every write of the batch, syncs once, and only then hands back the promises. What
-    /// `batch` holds afterwards came while the disk was full, and is next.
-    fn carry_out(&mut self, batch: &mut Vec<Job>) -> Result<Written, Error> {
-        let mut written = Written::default();
-        let mut writes = Vec::new();
-        let (mut cluster, mut compact) = (None, None);
-        for job in batch.drain(..) {
-            match job {
-                Job::Write(job) => {
-                    let WriteJob { write, received, promises } = *job;
-                    written.writes += 1;
-                    written.bytes += size(&write);
-                    written.promises.extend(promises);
-                    if let Some(received) = received {
-                        // In place before the log says that it starts there: a snapshot newer than
-                        // the log is a state that recovery knows, a log
-                        // without its snapshot is not.
-                        let meta = received.meta.clone();
-                        written.installed = Some((received.install()?, meta));
-                    }
-                    let snapshot = write.snapshot.as_ref().map(|meta| meta.last);
-                    let last = write.entries.last().map(|entry| entry.id);
-                    written.persisted = last.or(snapshot).or(written.persisted);
-                    writes.push(write);
-                }
-                Job::Compact(through) => compact = compact.max(Some(through)),
-                Job::SetCluster(id) => cluster = Some(id),
-            }
-        }
-        let mut records = Vec::new();
-        for write in &writes {
-            push_records(write, &mut records);
-        }
-        if !records.is_empty() {
-            self.append(&records, &mut compact, batch)?;
-            self.wal.sync()?;
-        }
-        // Behind the sync: a directory that knows its cluster has a log that says so.
-        if let Some(cluster) = cluster {
-            self.data_dir.record_cluster(cluster)?;
-            self.wal.set_cluster(cluster);
-        }
-        // Behind the writes that were asked for before it, which may replace what it removes.
-        if let Some(through) = compact {
-            self.wal.compact(through)?;
-        }
-        Ok(written)
-    }
-
-    /// Appends, waiting for room while the disk is full. Nothing was written when there is none, so
-    /// that trying again is safe; the driver takes no proposals meanwhile. Jobs that come are kept
-    /// in `later`, but for those that make room, which are added to `compact`.
-    fn append(
-        &mut self,
-        records: &[Record<'_>],
-        compact: &mut Option<Index>,
-        later: &mut Vec<Job>,
-    ) -> Result<(), Error> {
-        loop {
-            let error = match self.wal.append(records) {
-                Err(error) if error.is_no_space() && !self.wal.is_poisoned() => error,
-                other => {
-                    if other.is_ok() && self.full.swap(false, Ordering::AcqRel) {
+            match self.writer.run()? {
+                Progress::Written(written) => {
+                    if self.full.swap(false, Ordering::AcqRel) {
                         tracing::info!("there is space for the log again");
                     }
-                    return other;
+                    marked &= !written.has_writes();
+                    let _ = self.done.send(Done::Written(written));
                 }
-            };
-            if !self.full.swap(true, Ordering::AcqRel) {
-                tracing::error!(%error, "no space for the log: the node is read-only");
-            }
-            if let Some(through) = *compact {
-                self.make_room(through, records)?;
-            }
-            match self.jobs.recv_timeout(NO_SPACE_RETRY) {
-                Ok(Job::Compact(through)) => *compact = (*compact).max(Some(through)),
-                Ok(job) => later.push(job),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(error),
+                Progress::Full(error) => self.wait_for_room(error)?,
             }
         }
     }
 
-    /// Drops what a durable snapshot covers, as far as the records that wait for room leave it be.
-    fn make_room(&mut self, through: Index, records: &[Record<'_>]) -> Result<(), Error> {
-        match first_index(records).checked_sub(1) {
-            Some(kept) => self.wal.compact(through.min(kept)),
-            None => Ok(()),
+    /// Waits for what may make room. The driver takes no proposals meanwhile.
+    fn wait_for_room(&mut self, error: Error) -> Result<(), Error> {
+        if !self.full.swap(true, Ordering::AcqRel) {
+            tracing::error!(%error, "no space for the log: the node is read-only");
         }
+        match self.jobs.recv_timeout(NO_SPACE_RETRY) {
+            Ok(job) => self.writer.push(job),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(error),
+        }
+        Ok(())
     }
-}
-
-fn size(write: &Write) -> usize {
-    write.entries.iter().map(|entry| entry.payload.size()).sum()
-}
-
-/// Returns the least index that the records write; everything below it stays as it is.
-fn first_index(records: &[Record<'_>]) -> Index {
-    let index = |record: &Record<'_>| match record {
-        Record::Entry(entry) => Some(entry.id.index),
-        Record::Reset(_) => Some(0),
-        Record::HardState(_) => None,
-    };
-    records.iter().filter_map(index).min().unwrap_or(Index::MAX)
-}
-
-fn push_records<'a>(write: &'a Write, records: &mut Vec<Record<'a>>) {
-    if let Some(meta) = &write.snapshot {
-        records.push(Record::Reset(meta.last));
-    }
-    if let Some(hard_state) = write.hard_state {
-        records.push(Record::HardState(hard_state));
-    }
-    records.extend(write.entries.iter().map(Record::Entry));
 }
 
 #[cfg(test)]
 mod tests {
-    use raftkv_storage::types::{Entry, HardState, NodeId, Payload};
-    use raftkv_storage::wal::WalOptions;
+    use raftkv_storage::data_dir::DataDir;
+    use raftkv_storage::types::{Entry, EntryId, HardState, NodeId, Payload};
+    use raftkv_storage::wal::{Wal, WalOptions};
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
     use super::*;
@@ -362,7 +204,7 @@ mod tests {
         let data_dir = DataDir::open(dir.path(), node("A")).unwrap();
         let (wal, _) = Wal::open(data_dir.wal_dir(), options()).unwrap();
         let (sender, done) = unbounded_channel();
-        Fixture { disk: Disk::start(data_dir, wal, sender).unwrap(), done, dir }
+        Fixture { disk: Disk::start(Writer::new(data_dir, wal), sender).unwrap(), done, dir }
     }
 
     fn promise(matched: Index) -> Envelope {
@@ -400,7 +242,7 @@ mod tests {
         assert_eq!(disk.write(entries(3..=3), None, vec![promise(4)]), []);
         let mut released = Vec::new();
         let mut persisted = None;
-        while disk.pending > 0 {
+        while released.len() < 3 {
             // Until the driver has sent what is reported, nothing is free.
             assert_eq!(disk.write(Write::default(), None, Vec::new()), []);
             let report = written(&mut fixture.done);

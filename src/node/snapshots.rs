@@ -6,16 +6,16 @@
 //! But the log is held in memory, so at [`LOG_BYTES_MAX`] one is due whatever the last was like,
 //! and at twice that, when none could be written, writes are refused.
 
-use std::io::{BufWriter, Write};
 use std::time::Duration;
 
 use raftkv_storage::Error;
 use raftkv_storage::fs::Place;
 use raftkv_storage::keyspace::View;
-use raftkv_storage::snapshot::SnapshotWriter;
 use raftkv_storage::types::SnapshotMeta;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+
+use crate::persist;
 
 /// The most log since the last snapshot, unless `--snapshot-log-bytes` asks for more.
 const LOG_BYTES_MAX: usize = 256 << 20;
@@ -68,7 +68,7 @@ impl Snapshots {
         let (dir, taken) = (self.dir.clone(), self.taken.clone());
         tokio::task::spawn_blocking(move || {
             let started = std::time::Instant::now();
-            let result = write(&dir, &meta, &view).map(|path| {
+            let result = persist::write_snapshot(&dir, &meta, &view).map(|path| {
                 let bytes = file_bytes(&path);
                 let elapsed = started.elapsed();
                 tracing::info!(last = %meta.last, keys = view.len(), bytes, ?elapsed, "snapshot");
@@ -95,14 +95,6 @@ impl Snapshots {
     pub(crate) fn note_installed(&mut self, path: &Place) {
         self.last_bytes = file_bytes(path);
     }
-}
-
-fn write(dir: &Place, meta: &SnapshotMeta, view: &View) -> Result<Place, Error> {
-    let mut writer = BufWriter::with_capacity(64 << 10, SnapshotWriter::create(dir, meta)?);
-    view.write_to(&mut writer).and_then(|()| writer.flush()).map_err(Error::io("write", dir))?;
-    let writer =
-        writer.into_inner().map_err(|error| Error::io("write", dir)(error.into_error()))?;
-    writer.finish()
 }
 
 fn file_bytes(path: &Place) -> u64 {
