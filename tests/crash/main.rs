@@ -1,0 +1,7 @@
+//! Crashes, errors and rot on a simulated disk under the real log, snapshots and data directory.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+#[path = "../simulation/disk/mod.rs"]
+mod disk;
+mod model;
