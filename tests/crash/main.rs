@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+mod crashes;
 #[path = "../simulation/disk/mod.rs"]
 mod disk;
+mod life;
 mod model;
+mod script;
