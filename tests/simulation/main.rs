@@ -1,0 +1,33 @@
+//! Deterministic simulation: whole clusters of the real code, on a simulated network, disk and
+//! clock, in one thread, from one seed.
+//!
+//! ```text
+//! cargo test --release --test simulation -- --seeds 5000 [--first 1] [--minutes 10]
+//! cargo test --release --test simulation -- --seed 17          one run, with all that happens
+//! ```
+//!
+//! A run that fails is shrunk: as many faults and clients as possible are left out as long as it
+//! still fails, and the shortest is printed with the command that plays it again.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+mod check;
+mod clients;
+mod disk;
+mod faults;
+#[allow(dead_code, unused_imports, reason = "its own tests use more of it")]
+mod linearizability;
+mod network;
+mod plan;
+mod process;
+mod random;
+mod requests;
+mod runner;
+mod server;
+mod snapshots;
+mod trace;
+mod world;
+
+fn main() -> std::process::ExitCode {
+    runner::main()
+}

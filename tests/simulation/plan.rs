@@ -1,0 +1,232 @@
+//! What a seed stands for: how large the cluster is, what it is asked, and what goes wrong.
+//!
+//! Swarm testing: each run has only some kinds of trouble, drawn anew. Runs in which everything
+//! goes wrong at once hide the bugs that need one thing to go wrong for long.
+
+use std::ops::Range;
+
+use raftkv::raft::Options;
+
+use crate::random::Random;
+
+/// Times are in microseconds.
+pub(crate) const MS: u64 = 1_000;
+pub(crate) const SECOND: u64 = 1_000 * MS;
+
+/// The kinds of trouble.
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) enum Fault { $($(#[$doc])* $name,)* }
+
+        impl Fault {
+            pub(crate) const ALL: &[Self] = &[$(Self::$name,)*];
+
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+        }
+    };
+}
+
+faults! {
+    // The network.
+    /// Some of all messages are lost.
+    Drop,
+    /// All messages take long.
+    Delay,
+    /// Messages overtake each other.
+    Reorder,
+    /// Messages arrive twice.
+    Duplicate,
+    /// Messages from long ago arrive again.
+    ReplayOld,
+    /// Two halves do not hear each other.
+    Partition,
+    /// One half does not hear the other, which hears it.
+    OneWayPartition,
+    /// Each node hears only its neighbours.
+    ChainPartition,
+    /// Nobody hears the leader, and it hears nobody.
+    IsolateLeader,
+    /// The leader hears nobody, and is heard.
+    DeafLeader,
+    /// The leader hears everybody, and is not heard.
+    MuteLeader,
+    /// One node is alone.
+    IsolateNode,
+    /// One link holds back what it is given, and lets it all out later.
+    Clog,
+    /// The streams between two nodes break: what was on them is lost, and their ends told.
+    BreakStream,
+    /// One link loses most messages.
+    FlakyLink,
+    /// One link is slow.
+    SlowLink,
+    /// Snapshots break off on their way.
+    LoseSnapshots,
+    /// Snapshots take long on their way.
+    SlowSnapshots,
+    /// Clients do not reach one node.
+    CutClients,
+    /// Requests take so long that clients give up.
+    DelayClients,
+    // Processes.
+    /// A process is killed; what it wrote is still there.
+    Kill,
+    /// The power fails: what was not synced is lost.
+    PowerLoss,
+    /// The power fails, and of what was not synced some sectors are there and some are not.
+    TornPowerLoss,
+    /// The leader's power fails.
+    LeaderPowerLoss,
+    /// The power of all fails at once.
+    PowerLossOfAll,
+    /// All processes are killed.
+    KillAll,
+    /// The power fails in the middle of a write of the log.
+    PowerLossInWrite,
+    /// The power fails while a snapshot is written.
+    PowerLossInSnapshot,
+    /// The power fails while the node recovers.
+    PowerLossInRecovery,
+    /// A node starts and dies, again and again.
+    RestartLoop,
+    /// A process stands still for a moment.
+    ShortPause,
+    /// A process stands still for longer than an election takes.
+    LongPause,
+    /// The leader stands still for longer than an election takes.
+    PauseLeader,
+    /// A process is slow: every event takes it long.
+    SlowNode,
+    // Clocks.
+    /// A clock is wrong from the start.
+    ClockSkew,
+    /// A clock is set forward.
+    ClockForward,
+    /// A clock is set back.
+    ClockBack,
+    /// A clock runs fast.
+    FastClock,
+    /// A clock runs slow.
+    SlowClock,
+    /// The leader's clock almost stands still.
+    LeaderClockStops,
+    // Disks.
+    /// Syncs take long.
+    SlowSyncs,
+    /// A sync does not return for long.
+    HungSync,
+    /// A sync fails.
+    SyncError,
+    /// A write fails.
+    WriteError,
+    /// A disk is full.
+    FullDisk,
+    /// There are no file descriptors left.
+    NoDescriptors,
+    /// A bit of a file at rest flips.
+    FlipBit,
+    /// A sector of a file at rest reads as zeros.
+    ZeroSector,
+    /// A sector of a file at rest holds something else.
+    GarbageSector,
+    /// A disk is lost for good, with its node.
+    LoseDisk,
+    /// Snapshots are taken again and again.
+    ManySnapshots,
+}
+
+/// What clients ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Workload {
+    /// Writes and reads of few keys.
+    Registers,
+    /// Mostly increments.
+    Counters,
+    /// Mostly reads.
+    Reads,
+    /// Conditional writes.
+    CompareAndSet,
+    /// Keys that expire.
+    Expiry,
+    /// Everything, in batches.
+    Mixed,
+}
+
+/// All that a seed decides before the run begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) nodes: usize,
+    pub(crate) options: Options,
+    pub(crate) clients: usize,
+    pub(crate) keys: u64,
+    pub(crate) workload: Workload,
+    /// The time between a client's requests.
+    pub(crate) think: Range<u64>,
+    /// How long trouble lasts before everything is mended.
+    pub(crate) chaos: u64,
+    pub(crate) faults: Vec<Fault>,
+    /// The time between two faults.
+    pub(crate) fault_gap: Range<u64>,
+    /// How long one lasts, where it lasts.
+    pub(crate) fault_length: Range<u64>,
+    pub(crate) latency: Range<u64>,
+    pub(crate) sync: Range<u64>,
+    pub(crate) segment_bytes: usize,
+    /// The bytes of log after which a snapshot is due.
+    pub(crate) snapshot_bytes: usize,
+    /// The most bytes of a value.
+    pub(crate) value_bytes: u64,
+}
+
+impl Plan {
+    pub(crate) fn draw(seed: u64) -> Self {
+        let mut random = Random::for_part(seed, "plan");
+        let nodes = random.pick(&[1, 3, 3, 3, 3, 3, 5, 5]);
+        let least = random.pick(&[10, 20, 40]);
+        let options = Options {
+            election_ticks: least..least * 2,
+            heartbeat_ticks: (least / 8).max(1),
+            append_bytes_max: random.pick(&[64, 500, 1 << 20]),
+            inflight_messages_max: random.pick(&[1, 3, 256]),
+            inflight_bytes_max: random.pick(&[200, 4_000, 8 << 20]),
+            trailing_bytes: random.pick(&[0, 300, 3_000, 1 << 20]),
+        };
+        // Few kinds, many, or none at all.
+        let share = random.pick(&[0, 60, 120, 120, 250, 500]);
+        let faults = Fault::ALL.iter().copied().filter(|_| random.per_mille(share)).collect();
+        let gap = random.pick(&[100 * MS, 500 * MS, 2 * SECOND]);
+        let length = random.pick(&[200 * MS, SECOND, 4 * SECOND]);
+        let latency = random.pick(&[100, 500, 5 * MS, 30 * MS]);
+        let sync = random.pick(&[50, 500, 5 * MS, 20 * MS]);
+        let think = random.pick(&[4 * MS, 40 * MS, 40 * MS, 400 * MS]);
+        Self {
+            seed,
+            nodes,
+            options,
+            clients: random.pick(&[1, 2, 4, 6]),
+            keys: random.pick(&[1, 3, 8]),
+            workload: random.pick(&[
+                Workload::Registers,
+                Workload::Counters,
+                Workload::Reads,
+                Workload::CompareAndSet,
+                Workload::Expiry,
+                Workload::Mixed,
+            ]),
+            think: 100..think,
+            chaos: random.pick(&[5, 20, 60]) * SECOND,
+            faults,
+            fault_gap: gap / 2..gap * 2,
+            fault_length: length / 4..length * 2,
+            latency: latency / 2..latency * 2,
+            sync: sync / 2..sync * 2,
+            segment_bytes: random.pick(&[16, 16, 32, 64]) << 10,
+            snapshot_bytes: random.pick(&[500, 3_000, 20_000, 1 << 20]),
+            value_bytes: random.pick(&[8, 8, 100, 1_000]),
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! The process of a simulated server: the small loop that the real one has around a `Replica`,
+//! with the same order of steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use raftkv::persist::{Job, Progress, Queue, Writer};
+use raftkv::raft::{Envelope, Message, Role};
+use raftkv::replica::{Outcome, Replica, RequestId, Turn};
+use raftkv_frontends::{Error, Unavailable};
+use raftkv_storage::fs::Place;
+use raftkv_storage::snapshot::Received;
+use raftkv_storage::types::{ClusterId, NodeId, SnapshotMeta};
+
+use crate::disk::Survival;
+use crate::plan::{MS, SECOND};
+use crate::requests::Request;
+use crate::world::{Event, ServerEvent, World};
+
+const TICK: u64 = 10 * MS;
+/// The log's end is marked when nothing came for so long.
+const QUIET: u64 = 20 * MS;
+/// A full disk is tried again after this.
+const NO_SPACE_RETRY: u64 = 200 * MS;
+/// How long a request may take.
+const REQUEST_DEADLINE: u64 = 5 * SECOND;
+
+/// A running process.
+pub(crate) struct Process {
+    pub(crate) replica: Replica,
+    writer: Writer,
+    queue: Queue,
+    /// Jobs that came while the disk was busy.
+    pub(crate) jobs: Vec<Job>,
+    is_writing: bool,
+    writes: u64,
+    /// The newest snapshot.
+    pub(crate) snapshot: Option<(Place, SnapshotMeta)>,
+    pub(crate) is_taking_snapshot: bool,
+    pub(crate) incoming: Option<Received>,
+    pub(crate) sending: BTreeSet<usize>,
+    waiting: BTreeMap<RequestId, Waiting>,
+    requests: u64,
+    is_full: bool,
+    identity: Option<ClusterId>,
+}
+
+struct Waiting {
+    client: usize,
+    id: u64,
+    late: Error,
+    since: u64,
+}
+
+impl Process {
+    pub(crate) fn new(
+        replica: Replica,
+        writer: Writer,
+        snapshot: Option<(Place, SnapshotMeta)>,
+    ) -> Self {
+        Self {
+            replica,
+            writer,
+            queue: Queue::default(),
+            jobs: Vec::new(),
+            is_writing: false,
+            writes: 0,
+            snapshot,
+            is_taking_snapshot: false,
+            incoming: None,
+            sending: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            requests: 0,
+            is_full: false,
+            identity: None,
+        }
+    }
+
+    /// Returns which requests of which clients have not been answered.
+    pub(crate) fn who_waits(&self) -> Vec<(usize, u64)> {
+        self.waiting.values().map(|waiting| (waiting.client, waiting.id)).collect()
+    }
+}
+
+impl World {
+    /// A process begins.
+    pub(crate) fn begin(&mut self, at: usize) {
+        let delay = self.random.below(TICK);
+        self.notify(at, delay, ServerEvent::Tick);
+        self.notify(at, QUIET, ServerEvent::Mark(0));
+        self.turn(at);
+    }
+
+    /// Schedules an event for the process that runs now.
+    pub(crate) fn notify(&mut self, at: usize, delay: u64, event: ServerEvent) {
+        let life = self.servers[at].life;
+        self.after(delay, Event::Server(at, life, event));
+    }
+
+    pub(crate) fn server_event(&mut self, at: usize, life: u32, event: ServerEvent) {
+        let server = &mut self.servers[at];
+        if server.life != life || server.process.is_none() {
+            return self.lost_event(at, event);
+        }
+        // A process that stands still finds all that came when it goes on.
+        let ready = server.paused_until.max(server.busy_until);
+        if self.now < ready {
+            return self.at(ready, Event::Server(at, life, event));
+        }
+        server.busy_until = self.now + server.event_cost;
+        let wall_ms = server.clock.now_ms(self.now);
+        let Some(process) = &mut server.process else { return };
+        process.replica.set_time(wall_ms);
+        match event {
+            ServerEvent::Tick => self.tick(at),
+            ServerEvent::Message(envelope) => {
+                self.trace.note(self.now, &[4, at as u64, envelope.term], || show(&envelope));
+                process.replica.step(envelope);
+            }
+            ServerEvent::Snapshot { from, term, meta, bytes } => {
+                if !self.receive_snapshot(at, from, term, meta, &bytes) {
+                    return;
+                }
+            }
+            ServerEvent::SnapshotSent { to, delivered } => {
+                process.sending.remove(&to);
+                process.replica.report_snapshot(self.names[to], delivered);
+            }
+            ServerEvent::Unreachable(peer) => process.replica.report_unreachable(self.names[peer]),
+            ServerEvent::Write => {
+                if !self.write(at) {
+                    return;
+                }
+            }
+            ServerEvent::Mark(writes) => {
+                if process.writes == writes && !process.is_writing {
+                    let marked = process.writer.mark();
+                    if let Err(error) = marked {
+                        return self.disk_failed(at, &error.to_string());
+                    }
+                }
+            }
+            ServerEvent::TakeSnapshot(taken) => {
+                if !self.take_snapshot(at, &taken.0, &taken.1) {
+                    return;
+                }
+            }
+            ServerEvent::Request { client, id, request } => self.request(at, client, id, &request),
+        }
+        self.turn(at);
+    }
+
+    /// An event found no process. A client sees that its connection is refused.
+    fn lost_event(&mut self, at: usize, event: ServerEvent) {
+        if let ServerEvent::Request { client, id, .. } = event {
+            self.reply(at, client, id, Some(Err(Error::NoLeader)));
+        }
+    }
+
+    fn tick(&mut self, at: usize) {
+        let rate = self.servers[at].clock.rate.max(50);
+        let eager = self.servers[at].eager_snapshots;
+        let limit = if eager { 1 } else { self.plan.snapshot_bytes };
+        let now = self.now;
+        self.notify(at, TICK * 1000 / rate, ServerEvent::Tick);
+        let Some(process) = &mut self.servers[at].process else { return };
+        process.replica.tick();
+        let mut late = Vec::new();
+        while let Some(oldest) = process.waiting.first_entry()
+            && now - oldest.get().since > REQUEST_DEADLINE
+        {
+            late.push(oldest.remove_entry());
+        }
+        let due = process.replica.raft().bytes_since_snapshot() >= limit;
+        let snapshot = if due && !process.is_taking_snapshot {
+            process.is_taking_snapshot = true;
+            Some(Box::new(process.replica.snapshot()))
+        } else {
+            None
+        };
+        for (request, waiting) in late {
+            self.answered(at, request, &waiting, Err(waiting.late.clone()));
+        }
+        if let Some(snapshot) = snapshot {
+            let delay = self.random.within(&self.plan.sync.clone()) * 4;
+            self.notify(at, delay, ServerEvent::TakeSnapshot(snapshot));
+        }
+    }
+
+    fn request(&mut self, at: usize, client: usize, id: u64, request: &Request) {
+        let life = self.servers[at].life;
+        let Some(process) = &mut self.servers[at].process else { return };
+        let batch = request.batch();
+        process.requests += 1;
+        let key = RequestId(process.requests);
+        self.checks.replies.takes((at, life, key.0), u32::try_from(client).expect("few clients"));
+        let late = if batch.has_writes() { Error::Unknown } else { Error::NoLeader };
+        let waiting = Waiting { client, id, late, since: self.now };
+        let leads = process.replica.raft().role() == Role::Leader;
+        if batch.has_writes() && process.is_full && leads {
+            let refused = Err(Error::Unavailable(Unavailable::NoSpace));
+            return self.answered(at, key, &waiting, refused);
+        }
+        process.waiting.insert(key, waiting);
+        process.replica.submit(key, batch);
+    }
+
+    /// Takes a turn and carries it out.
+    pub(crate) fn turn(&mut self, at: usize) {
+        let name = self.names[at];
+        let Some(process) = &mut self.servers[at].process else { return };
+        let Turn { messages, write, promises, outcomes, heavy, .. } = process.replica.turn();
+        let raft = process.replica.raft();
+        let leads = (raft.role() == Role::Leader).then(|| raft.term());
+        self.checks.logs.writes(name, &write, leads);
+        let received = process.incoming.take().filter(|_| write.snapshot.is_some());
+        let (job, free) = process.queue.write(write, received, promises);
+        process.jobs.extend(job);
+        let mut ended: Vec<(RequestId, Outcome)> = outcomes;
+        for heavy in heavy {
+            ended.push((heavy.request, Ok(heavy.view.read(&heavy.reads, heavy.clock_ms))));
+        }
+        self.observe(at);
+        for envelope in messages {
+            self.send(at, envelope);
+        }
+        self.release(at, free);
+        for (request, outcome) in ended {
+            let Some(process) = &mut self.servers[at].process else { return };
+            // One that was answered because it was late ends unheard.
+            let Some(waiting) = process.waiting.remove(&request) else { continue };
+            self.answered(at, request, &waiting, outcome);
+        }
+        self.note_cluster(at);
+        self.write_soon(at);
+    }
+
+    /// Shows the checkers where a server stands.
+    fn observe(&mut self, at: usize) {
+        let name = self.names[at];
+        let Some(process) = &self.servers[at].process else { return };
+        let status = process.replica.status();
+        let leads = (status.role == Role::Leader).then_some(status.term);
+        let known = self.checks.logs.commit(name);
+        self.checks.logs.commits(name, status.commit);
+        if let Some(term) = leads {
+            self.checks.elections.leads(name, term);
+        }
+        self.checks.logs.leads(name, leads);
+        self.checks.progress.is_at(name, status.term, status.commit, status.applied);
+        if known != status.commit {
+            let digest = process.replica.view().digest();
+            self.checks.states.has(name, status.applied, digest);
+            let facts = [5, at as u64, status.commit, digest as u64];
+            self.trace.note(self.now, &facts, || {
+                format!("{name} {:?} {} commits {}", status.role, status.term, status.commit)
+            });
+        }
+    }
+
+    /// Sends promises whose writes are durable. One to the server itself is its own vote.
+    fn release(&mut self, at: usize, promises: Vec<Envelope>) {
+        for envelope in promises {
+            self.checks.elections.promises(&envelope);
+            if envelope.to == self.names[at] {
+                if let Some(process) = &mut self.servers[at].process {
+                    process.replica.step(envelope);
+                }
+            } else {
+                self.send(at, envelope);
+            }
+        }
+    }
+
+    fn send(&mut self, at: usize, envelope: Envelope) {
+        let to = self.position(envelope.to);
+        if let Message::InstallSnapshot { .. } = envelope.message {
+            return self.send_snapshot(at, to, envelope.term);
+        }
+        if let Some((to, old)) = self.network.replay(to, &envelope) {
+            self.notify(to, MS, ServerEvent::Message(old));
+        }
+        for time in self.network.route(self.now, (at, to)) {
+            let life = self.servers[to].life;
+            let event = ServerEvent::Message(envelope.clone());
+            self.at(time, Event::Server(to, life, event));
+        }
+    }
+
+    pub(crate) fn position(&self, name: NodeId) -> usize {
+        self.names.iter().position(|known| *known == name).expect("a member")
+    }
+
+    /// Records the cluster, once it is known.
+    fn note_cluster(&mut self, at: usize) {
+        let Some(process) = &self.servers[at].process else { return };
+        let known = process.replica.raft().committed_configuration().cluster;
+        if let Some(cluster) = known.filter(|_| process.identity.is_none()) {
+            self.set_cluster(at, cluster);
+        }
+    }
+
+    pub(crate) fn set_cluster(&mut self, at: usize, cluster: ClusterId) {
+        if let Some(process) = &mut self.servers[at].process {
+            process.identity = Some(cluster);
+            process.jobs.push(Job::SetCluster(cluster));
+        }
+    }
+
+    fn write_soon(&mut self, at: usize) {
+        let Some(process) = &mut self.servers[at].process else { return };
+        if process.jobs.is_empty() || process.is_writing {
+            return;
+        }
+        process.is_writing = true;
+        for job in std::mem::take(&mut process.jobs) {
+            process.writer.push(job);
+        }
+        let delay = self.random.within(&self.plan.sync.clone()) + self.servers[at].sync_delay;
+        self.notify(at, delay, ServerEvent::Write);
+    }
+
+    /// What the disk thread does, and what the loop makes of its report. Returns whether the
+    /// process lives.
+    fn write(&mut self, at: usize) -> bool {
+        let Some(process) = &mut self.servers[at].process else { return false };
+        process.is_writing = false;
+        process.writes += 1;
+        let mark = ServerEvent::Mark(process.writes);
+        match process.writer.run() {
+            Ok(Progress::Written(written)) => {
+                process.is_full = false;
+                process.queue.written(&written);
+                if let Some(last) = written.persisted {
+                    process.replica.persisted(last);
+                }
+                if let Some((place, meta)) = written.installed {
+                    process.jobs.push(Job::Compact(meta.last.index));
+                    process.snapshot = Some((place, meta));
+                }
+                self.release(at, written.promises);
+                self.notify(at, QUIET, mark);
+                true
+            }
+            Ok(Progress::Full(_)) => {
+                process.is_full = true;
+                process.is_writing = true;
+                for job in std::mem::take(&mut process.jobs) {
+                    process.writer.push(job);
+                }
+                self.notify(at, NO_SPACE_RETRY, ServerEvent::Write);
+                true
+            }
+            Err(error) => {
+                self.disk_failed(at, &error.to_string());
+                false
+            }
+        }
+    }
+
+    /// A process whose disk failed ends. Somebody starts it again.
+    pub(crate) fn disk_failed(&mut self, at: usize, reason: &str) {
+        let (name, off) = (self.names[at], self.servers[at].disk.is_off());
+        self.trace.note(self.now, &[6, at as u64], || format!("{name}: the disk failed: {reason}"));
+        if !off && !self.servers[at].may_fail {
+            panic!("disk: {name} ends without a cause: {reason}");
+        }
+        let survival = if off {
+            self.fault_random.pick(&[Survival::LoseAll, Survival::Random])
+        } else {
+            Survival::KeepAll
+        };
+        self.crash(at, survival);
+        let delay = self.fault_random.within(&(10 * MS..2 * SECOND));
+        self.start_after(at, delay);
+    }
+
+    fn answered(&mut self, at: usize, request: RequestId, waiting: &Waiting, outcome: Outcome) {
+        let client = self.checks.replies.answers((at, self.servers[at].life, request.0));
+        assert!(client as usize == waiting.client, "replies: to the wrong client");
+        if outcome.is_ok() && waiting.late == Error::Unknown {
+            let applied =
+                self.servers[at].process.as_ref().map(|process| process.replica.raft().applied());
+            self.checks.logs.acknowledges(self.names[at], applied.unwrap_or_default());
+        }
+        self.reply(at, waiting.client, waiting.id, Some(outcome));
+    }
+
+    /// Sends a client its reply; `None` is a broken connection.
+    pub(crate) fn reply(&mut self, at: usize, client: usize, id: u64, reply: Option<Outcome>) {
+        if let Some(time) = self.network.route_client(self.now, at) {
+            self.at(time, Event::Reply(client, id, reply));
+        }
+    }
+}
+
+fn show(envelope: &Envelope) -> String {
+    let Envelope { from, to, term, message } = envelope;
+    match message {
+        Message::AppendEntries { prev, entries, commit } => {
+            let count = entries.len();
+            format!("{from}→{to} @{term} AppendEntries prev={prev} +{count} commit={commit}")
+        }
+        message => format!("{from}→{to} @{term} {message:?}"),
+    }
+}

@@ -1,0 +1,269 @@
+//! Runs seeds, reports what they were like, and makes a failure small.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::plan::{Fault, Plan};
+use crate::world::{Summary, World};
+
+/// Seeds that a plain `cargo test` plays.
+const SEEDS: u64 = 200;
+/// One seed in so many is played twice, to compare.
+const TWICE: u64 = 100;
+const PROGRESS: Duration = Duration::from_secs(10);
+
+const USAGE: &str = "\
+usage: simulation [--seeds N] [--first N] [--minutes N] [--jobs N]
+       simulation --seed N [--without FAULT,...] [--clients N] [--quiet]
+       simulation --list-faults";
+
+/// What the command line asks for.
+#[derive(Clone, Debug)]
+struct Arguments {
+    first: u64,
+    seeds: u64,
+    minutes: Option<u64>,
+    /// One seed alone.
+    seed: Option<u64>,
+    without: Vec<Fault>,
+    clients: Option<usize>,
+    quiet: bool,
+}
+
+fn arguments() -> Result<Option<Arguments>, String> {
+    let mut arguments = Arguments {
+        first: 1,
+        seeds: SEEDS,
+        minutes: None,
+        seed: None,
+        without: Vec::new(),
+        clients: None,
+        quiet: false,
+    };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut number = || {
+            let value = words.next().ok_or(format!("{word} wants a number"))?;
+            value.parse::<u64>().map_err(|_| format!("{word}: {value} is not a number"))
+        };
+        match word.as_str() {
+            "--seeds" => arguments.seeds = number()?,
+            "--first" => arguments.first = number()?,
+            "--minutes" => {
+                arguments.minutes = Some(number()?);
+                arguments.seeds = u64::MAX;
+            }
+            "--seed" => arguments.seed = Some(number()?),
+            "--clients" => arguments.clients = Some(usize::try_from(number()?).unwrap_or(1)),
+            "--without" => {
+                let names = words.next().ok_or("--without wants names of faults")?;
+                for name in names.split(',').filter(|name| !name.is_empty()) {
+                    let fault = Fault::ALL.iter().find(|fault| fault.name() == name);
+                    arguments.without.push(*fault.ok_or(format!("there is no fault {name}"))?);
+                }
+            }
+            "--quiet" => arguments.quiet = true,
+            "--list-faults" => {
+                Fault::ALL.iter().for_each(|fault| println!("{}", fault.name()));
+                return Ok(None);
+            }
+            // What `cargo test` hands to every test program.
+            "--nocapture" | "--include-ignored" | "--ignored" | "-q" => {}
+            "--list" => return Ok(None),
+            word if word.starts_with("--test-threads") => {}
+            // A filter of tests: this program is one test.
+            word if !word.starts_with('-') => {
+                if !"simulation".contains(word) {
+                    return Ok(None);
+                }
+            }
+            word => return Err(format!("{word} is not known\n{USAGE}")),
+        }
+    }
+    Ok(Some(arguments))
+}
+
+thread_local! {
+    static FAILURE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Plays a plan; an error is what was wrong.
+fn play(plan: &Plan, printed: bool) -> Result<Summary, String> {
+    FAILURE.take();
+    let played = catch_unwind(AssertUnwindSafe(|| World::new(plan.clone(), printed).run()));
+    played.map_err(|_| FAILURE.take().unwrap_or_else(|| "a panic without a message".into()))
+}
+
+/// Keeps a panic's message for whoever plays, instead of printing it.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(|place| format!("{}:{}", place.file(), place.line()));
+        let text = info.payload_as_str().unwrap_or("a panic");
+        FAILURE.set(Some(format!("{text}\n  at {}", place.unwrap_or_default())));
+    }));
+}
+
+fn plan_of(seed: u64, arguments: &Arguments) -> Plan {
+    let mut plan = Plan::draw(seed);
+    plan.faults.retain(|fault| !arguments.without.contains(fault));
+    plan.clients = arguments.clients.unwrap_or(plan.clients);
+    plan
+}
+
+/// Leaves out what is not needed for the failure.
+fn shrink(mut plan: Plan, mut failure: String) -> (Plan, String) {
+    for fault in plan.faults.clone() {
+        let mut smaller = plan.clone();
+        smaller.faults.retain(|kept| *kept != fault);
+        if let Err(again) = play(&smaller, false) {
+            (plan, failure) = (smaller, again);
+        }
+    }
+    for clients in 1..plan.clients {
+        let smaller = Plan { clients, ..plan.clone() };
+        if let Err(again) = play(&smaller, false) {
+            return (smaller, again);
+        }
+    }
+    (plan, failure)
+}
+
+fn replay_command(plan: &Plan) -> String {
+    let whole = Plan::draw(plan.seed);
+    let left_out = whole.faults.iter().filter(|fault| !plan.faults.contains(fault));
+    let left_out: Vec<_> = left_out.map(|fault| fault.name()).collect();
+    let mut command = format!("cargo test --release --test simulation -- --seed {}", plan.seed);
+    if !left_out.is_empty() {
+        command += &format!(" --without {}", left_out.join(","));
+    }
+    if plan.clients != whole.clients {
+        command += &format!(" --clients {}", plan.clients);
+    }
+    command
+}
+
+fn report(plan: Plan, failure: String) -> ExitCode {
+    println!("seed {} fails: {failure}", plan.seed);
+    println!("  {} faults, {} clients; shrinking ...", plan.faults.len(), plan.clients);
+    let (plan, failure) = shrink(plan, failure);
+    let faults: Vec<_> = plan.faults.iter().map(|fault| fault.name()).collect();
+    println!("FAILED seed={} {failure}", plan.seed);
+    println!("  still fails with faults [{}] and {} clients", faults.join(", "), plan.clients);
+    println!("  replay: {}", replay_command(&plan));
+    ExitCode::FAILURE
+}
+
+/// What many runs were like.
+#[derive(Default)]
+struct Total {
+    runs: u64,
+    twice: u64,
+    simulated: u64,
+    operations: usize,
+    done: usize,
+    undecided: usize,
+    faults: BTreeMap<Fault, u64>,
+}
+
+impl Total {
+    fn add(&mut self, summary: &Summary) {
+        self.runs += 1;
+        self.simulated += summary.simulated;
+        self.operations += summary.operations;
+        self.done += summary.done;
+        self.undecided += summary.undecided;
+        for (fault, count) in &summary.faults {
+            *self.faults.entry(*fault).or_default() += count;
+        }
+    }
+
+    fn line(&self, elapsed: Duration) -> String {
+        let hours = self.simulated as f64 / 3_600e6;
+        format!(
+            "{} seeds, {hours:.2} cluster-hours ({:.1} in a minute of one core), \
+             {} operations ({} done), {} faults of {} kinds, {} played twice, {} undecided",
+            self.runs,
+            hours / elapsed.as_secs_f64() * 60.0,
+            self.operations,
+            self.done,
+            self.faults.values().sum::<u64>(),
+            self.faults.len(),
+            self.twice,
+            self.undecided,
+        )
+    }
+}
+
+fn play_many(arguments: &Arguments) -> ExitCode {
+    let started = Instant::now();
+    let mut shown = started;
+    let mut total = Total::default();
+    let end = arguments.minutes.map(|minutes| Duration::from_secs(60 * minutes));
+    let mut seed = arguments.first;
+    while total.runs < arguments.seeds && end.is_none_or(|end| started.elapsed() < end) {
+        let plan = plan_of(seed, arguments);
+        let summary = match play(&plan, false) {
+            Ok(summary) => summary,
+            Err(failure) => return report(plan, failure),
+        };
+        if seed.is_multiple_of(TWICE) {
+            total.twice += 1;
+            let again = play(&plan, false).map(|summary| summary.digest);
+            if again != Ok(summary.digest) {
+                let first = summary.digest;
+                let failure = format!("determinism: {first:?}, and played again {again:?}");
+                println!("FAILED seed={seed} {failure}");
+                println!("  replay: {}", replay_command(&plan));
+                return ExitCode::FAILURE;
+            }
+        }
+        total.add(&summary);
+        seed += 1;
+        if shown.elapsed() >= PROGRESS {
+            shown = Instant::now();
+            println!("... {}", total.line(started.elapsed()));
+            let _ = std::io::stdout().flush();
+        }
+    }
+    println!("ok: {}", total.line(started.elapsed()));
+    for (fault, count) in &total.faults {
+        print!("{}={count} ", fault.name());
+    }
+    println!();
+    ExitCode::SUCCESS
+}
+
+fn play_one(seed: u64, arguments: &Arguments) -> ExitCode {
+    let plan = plan_of(seed, arguments);
+    println!("{plan:#?}");
+    match play(&plan, !arguments.quiet) {
+        Ok(summary) => {
+            println!("ok: {summary:?}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            println!("FAILED seed={seed} {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+pub(crate) fn main() -> ExitCode {
+    let arguments = match arguments() {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            return ExitCode::from(2);
+        }
+    };
+    quiet_panics();
+    match arguments.seed {
+        Some(seed) => play_one(seed, &arguments),
+        None => play_many(&arguments),
+    }
+}

@@ -1,0 +1,209 @@
+//! A simulated machine: its disk, its clock, and the lives of the process on it.
+
+use raftkv::persist::{self, Writer};
+use raftkv::raft::Role;
+use raftkv::replica::Replica;
+use raftkv_storage::data_dir::DataDir;
+use raftkv_storage::types::{Configuration, Index};
+use raftkv_storage::wal::WalOptions;
+
+use crate::disk::{SimDisk, Survival};
+use crate::plan::{MS, Plan, SECOND};
+use crate::process::Process;
+use crate::world::{Event, World};
+
+/// The time of day at which every run begins, in milliseconds.
+const EPOCH_MS: u64 = 1_700_000_000_000;
+
+/// A machine, and the process on it if it runs.
+pub(crate) struct Server {
+    pub(crate) disk: SimDisk,
+    pub(crate) process: Option<Process>,
+    /// Counts its processes.
+    pub(crate) life: u32,
+    pub(crate) is_starting: bool,
+    pub(crate) clock: WallClock,
+    /// Until when the process stands still.
+    pub(crate) paused_until: u64,
+    /// How long each event takes it.
+    pub(crate) event_cost: u64,
+    /// Until when the last event takes it.
+    pub(crate) busy_until: u64,
+    /// What a sync takes more than usual.
+    pub(crate) sync_delay: u64,
+    /// Snapshots are taken whenever there is anything new.
+    pub(crate) eager_snapshots: bool,
+    /// Calls of the disk may fail, or have failed.
+    pub(crate) may_fail: bool,
+    /// The disk has rotten sectors, or is gone.
+    pub(crate) is_rotten: bool,
+    /// The process refused to start on what the disk holds, rightly.
+    pub(crate) has_refused: bool,
+    /// The power fails within so many calls of the next recovery.
+    pub(crate) fail_recovery_at: Option<u64>,
+    /// As far as the log was known to be durable, of the process that has ended.
+    persisted: Index,
+}
+
+/// A clock that may be wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WallClock {
+    /// The time that it showed at `since`.
+    base_us: i64,
+    since: u64,
+    /// Its speed, in thousandths.
+    pub(crate) rate: u64,
+}
+
+impl WallClock {
+    fn now_us(&self, now: u64) -> i64 {
+        let elapsed = (now - self.since) * self.rate / 1000;
+        self.base_us + i64::try_from(elapsed).expect("a short run")
+    }
+
+    pub(crate) fn now_ms(&self, now: u64) -> u64 {
+        let offset = self.now_us(now) / 1000;
+        EPOCH_MS.saturating_add_signed(offset)
+    }
+
+    /// Sets the clock by so much, and its speed.
+    pub(crate) fn set(&mut self, now: u64, by_us: i64, rate: u64) {
+        *self = Self { base_us: self.now_us(now) + by_us, since: now, rate };
+    }
+}
+
+impl Server {
+    pub(crate) fn new(plan: &Plan, at: usize) -> Self {
+        Self {
+            disk: SimDisk::new(plan.seed.wrapping_mul(31).wrapping_add(at as u64)),
+            process: None,
+            life: 0,
+            is_starting: true,
+            clock: WallClock { base_us: 0, since: 0, rate: 1000 },
+            paused_until: 0,
+            event_cost: 0,
+            busy_until: 0,
+            sync_delay: 0,
+            eager_snapshots: false,
+            may_fail: false,
+            is_rotten: false,
+            has_refused: false,
+            fail_recovery_at: None,
+            persisted: 0,
+        }
+    }
+
+    /// Returns whether it will never come back.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.has_refused
+    }
+
+    pub(crate) fn leads(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.replica.raft().role() == Role::Leader)
+    }
+
+    /// Ends all that slows it down or lies to it.
+    pub(crate) fn mend(&mut self, now: u64) {
+        self.disk.heal();
+        self.clock.set(now, 0, 1000);
+        self.paused_until = now;
+        (self.event_cost, self.sync_delay, self.eager_snapshots) = (0, 0, false);
+        self.fail_recovery_at = None;
+    }
+}
+
+impl World {
+    pub(crate) fn start_after(&mut self, at: usize, delay: u64) {
+        self.servers[at].is_starting = true;
+        self.after(delay, Event::Start(at));
+    }
+
+    /// Starts a process on what the disk holds.
+    pub(crate) fn start(&mut self, at: usize) {
+        self.servers[at].is_starting = false;
+        if self.servers[at].process.is_some() || self.servers[at].has_refused {
+            return;
+        }
+        let name = self.names[at];
+        let server = &mut self.servers[at];
+        if let Some(calls) = server.fail_recovery_at.take() {
+            server.disk.stop_within(server.disk.calls() + 1 + calls);
+        }
+        let options = WalOptions {
+            segment_bytes: self.plan.segment_bytes,
+            prepare_ahead: false,
+            ..WalOptions::new(name)
+        };
+        let opened = DataDir::open(server.disk.place("/data"), name)
+            .map_err(anyhow::Error::from)
+            .and_then(|data_dir| persist::recover(data_dir, options));
+        let opened = match opened {
+            Ok(opened) if !server.disk.is_off() => opened,
+            Ok(_) => return self.fail_to_start(at, "the power failed"),
+            Err(error) => return self.fail_to_start(at, &format!("{error:#}")),
+        };
+        server.life += 1;
+        self.checks.elections.recovers(name, &opened.recovered.hard_state);
+        self.checks.logs.recovers(name, &opened.recovered, server.persisted);
+        self.checks.progress.restarts(name);
+        let configuration = Configuration::bootstrap(self.names.iter().copied());
+        let identity = opened.data_dir.identity().cluster;
+        let snapshot = opened.snapshot.zip(opened.recovered.snapshot.clone());
+        let replica = Replica::new(
+            name,
+            self.plan.options.clone(),
+            configuration,
+            opened.recovered,
+            opened.keyspace,
+            self.random.next(),
+        );
+        let writer = Writer::new(opened.data_dir, opened.wal);
+        server.process = Some(Process::new(replica, writer, snapshot));
+        self.trace.note(self.now, &[1, at as u64], || format!("{name} starts"));
+        if let Some(cluster) = identity {
+            self.set_cluster(at, cluster);
+        }
+        self.begin(at);
+    }
+
+    /// Decides what to make of a node that does not start.
+    fn fail_to_start(&mut self, at: usize, reason: &str) {
+        let name = self.names[at];
+        let server = &mut self.servers[at];
+        let (off, rotten) = (server.disk.is_off(), server.is_rotten);
+        self.trace.note(self.now, &[2, at as u64], || format!("{name} does not start: {reason}"));
+        if off {
+            // The power failed during recovery, and is back.
+            let survival = self.fault_random.pick(&[Survival::LoseAll, Survival::Random]);
+            self.servers[at].disk.crash(survival);
+        } else if rotten {
+            // It says that it cannot vouch for what it holds: that is the right answer.
+            server.has_refused = true;
+            return;
+        } else if !self.chaos || !server.may_fail {
+            panic!("recovery: {name} does not start after a mere crash: {reason}");
+        } else {
+            self.servers[at].disk.crash(Survival::KeepAll);
+        }
+        let delay = self.fault_random.within(&(10 * MS..SECOND));
+        self.start_after(at, delay);
+    }
+
+    /// Ends a process, and with it its connections.
+    pub(crate) fn crash(&mut self, at: usize, survival: Survival) {
+        let Some(process) = self.servers[at].process.take() else { return };
+        let name = self.names[at];
+        self.trace.note(self.now, &[3, at as u64, survival as u64], || {
+            format!("{name} dies: {survival:?}")
+        });
+        self.servers[at].persisted = process.replica.status().persisted;
+        self.checks.replies.forgets(at);
+        for (client, id) in process.who_waits() {
+            self.reply(at, client, id, None);
+        }
+        // The disk first: what is dropped with the process must not write any more.
+        self.servers[at].disk.crash(survival);
+        drop(process);
+        self.servers[at].life += 1;
+    }
+}
