@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use raftkv_storage::data_dir::DataDir;
 use raftkv_storage::fs::Place;
 use raftkv_storage::keyspace::Keyspace;
-use raftkv_storage::snapshot::{self, SnapshotReader};
+use raftkv_storage::snapshot::{self, Latest, SnapshotReader};
 use raftkv_storage::types::{ClusterId, Configuration, Entry, EntryId, Payload};
 use raftkv_storage::wal::{Record, Wal, WalOptions};
 
@@ -32,8 +32,10 @@ pub fn recover(data_dir: DataDir, options: WalOptions) -> anyhow::Result<Opened>
     let newest = snapshot::latest(data_dir.snapshot_dir())?;
     let keyspace = match &newest {
         None => Keyspace::default(),
-        Some((path, _)) => Keyspace::read_from(&mut BufReader::new(SnapshotReader::open(path)?))
-            .with_context(|| format!("reading {}", path.display()))?,
+        Some(Latest { place, .. }) => {
+            Keyspace::read_from(&mut BufReader::new(SnapshotReader::open(place)?))
+                .with_context(|| format!("reading {}", place.display()))?
+        }
     };
     let wal_dir = data_dir.wal_dir();
     let (mut wal, log) = Wal::open(&wal_dir, options)?;
@@ -44,8 +46,17 @@ pub fn recover(data_dir: DataDir, options: WalOptions) -> anyhow::Result<Opened>
             wal_dir.display(),
         );
     }
-    let (path, meta) = newest.unzip();
-    let last = meta.as_ref().map_or(EntryId::default(), |meta| meta.last);
+    let last = newest.as_ref().map_or(EntryId::default(), |newest| newest.meta.last);
+    if let Some(Latest { newest, .. }) = &newest
+        && *newest != last
+        && !holds(log.base, &log.entries, *newest)
+    {
+        bail!(
+            "{}: the snapshot that ends at {newest} is damaged, and the log does not reach that \
+             far: restore it, or replace this node",
+            data_dir.snapshot_dir().display(),
+        );
+    }
     if log.base.index > last.index {
         bail!(
             "{}: the log begins after entry {}, but the newest whole snapshot ends at {last}: a \
@@ -65,9 +76,10 @@ pub fn recover(data_dir: DataDir, options: WalOptions) -> anyhow::Result<Opened>
     };
     let keys = keyspace.view().len();
     tracing::info!(snapshot = %last, entries = entries.len(), keys, "recovered");
+    let (snapshot, meta) = newest.map(|newest| (newest.place, newest.meta)).unzip();
     let recovered = Recovered { hard_state: log.hard_state, snapshot: meta, base, entries };
     check_cluster(&data_dir, &wal, &recovered)?;
-    Ok(Opened { data_dir, wal, recovered, keyspace, snapshot: path })
+    Ok(Opened { data_dir, wal, recovered, keyspace, snapshot })
 }
 
 /// Returns whether the log that follows `base` contains the entry.

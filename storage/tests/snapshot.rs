@@ -29,7 +29,7 @@ fn write(dir: &Path, index: u64, bytes: &[u8]) -> PathBuf {
 }
 
 fn latest(dir: &Path) -> Result<Option<(PathBuf, SnapshotMeta)>, Error> {
-    Ok(snapshot::latest(dir)?.map(|(place, meta)| (place.to_path_buf(), meta)))
+    Ok(snapshot::latest(dir)?.map(|latest| (latest.place.to_path_buf(), latest.meta)))
 }
 
 fn read(path: &Path) -> Result<(SnapshotMeta, Vec<u8>), String> {

@@ -12,7 +12,16 @@ use crate::requests::Request;
 use crate::world::{Event, ServerEvent, World};
 
 /// Keys from here on are counters.
-const COUNTERS: u32 = 1000;
+const COUNTERS: u32 = 1 << 16;
+/// Clients go on to new keys after this, so that the history of one key stays short enough to be
+/// checked.
+const EPOCH: u64 = 4 * SECOND;
+/// Keys of one epoch.
+const EPOCH_KEYS: u64 = 16;
+/// How long a client waits after it was refused, at most.
+const BACKOFF: u64 = 100 * MS;
+/// How many keys the reader asks for at once.
+const READ_AT_ONCE: usize = 16;
 /// How long a client waits for an answer.
 const PATIENCE: u64 = 8 * SECOND;
 
@@ -63,9 +72,10 @@ impl Client {
     }
 
     /// One that reads every key once.
-    pub(crate) fn reader(plan: &Plan, at: usize) -> Self {
-        let keys = u32::try_from(plan.keys).expect("few keys");
-        let all = (0..keys).chain(COUNTERS..COUNTERS + keys).collect();
+    pub(crate) fn reader(plan: &Plan, at: usize, now: u64) -> Self {
+        let epochs = 0..=now / EPOCH;
+        let keys = epochs.flat_map(|epoch| (0..plan.keys).map(move |key| key_of(epoch, key)));
+        let all = keys.flat_map(|key| [key, COUNTERS + key]).collect();
         Self { to_read: Some(all), ..Self::new(plan, at) }
     }
 
@@ -89,6 +99,10 @@ impl Client {
         counters.map(|(key, value)| (*key, number(value))).collect()
     }
 
+    fn key(&mut self, now: u64, plan: &Plan) -> u32 {
+        key_of(now / EPOCH, self.random.below(plan.keys))
+    }
+
     fn value(&mut self, at: usize, plan: &Plan) -> Vec<u8> {
         self.values += 1;
         let mut value = format!("{at}.{}", self.values).into_bytes();
@@ -97,9 +111,10 @@ impl Client {
         value
     }
 
-    fn next_request(&mut self, at: usize, plan: &Plan) -> Request {
-        if let Some(key) = self.to_read.as_ref().and_then(|keys| keys.last()) {
-            return Request { ops: vec![(*key, Op::Get)], http: false };
+    fn next_request(&mut self, at: usize, now: u64, plan: &Plan) -> Request {
+        if let Some(keys) = &self.to_read {
+            let ops = keys.iter().take(READ_AT_ONCE).map(|key| (*key, Op::Get)).collect();
+            return Request { ops, http: false };
         }
         let http = match plan.workload {
             Workload::CompareAndSet => !self.random.one_in(8),
@@ -107,15 +122,15 @@ impl Client {
             _ => self.random.one_in(6),
         };
         if http {
-            return Request { ops: vec![self.http_op(at, plan)], http };
+            return Request { ops: vec![self.http_op(at, now, plan)], http };
         }
         let most = if plan.workload == Workload::Mixed { 6 } else { 2 };
         let count = 1 + self.random.below(most);
-        Request { ops: (0..count).map(|_| self.resp_op(at, plan)).collect(), http }
+        Request { ops: (0..count).map(|_| self.resp_op(at, now, plan)).collect(), http }
     }
 
-    fn http_op(&mut self, at: usize, plan: &Plan) -> (u32, Op) {
-        let key = u32::try_from(self.random.below(plan.keys)).expect("few keys");
+    fn http_op(&mut self, at: usize, now: u64, plan: &Plan) -> (u32, Op) {
+        let key = self.key(now, plan);
         let version = self.versions.get(&key).copied();
         let op = match (self.random.below(8), version) {
             (0..=1, _) => Op::Get,
@@ -130,8 +145,8 @@ impl Client {
         (key, op)
     }
 
-    fn resp_op(&mut self, at: usize, plan: &Plan) -> (u32, Op) {
-        let key = u32::try_from(self.random.below(plan.keys)).expect("few keys");
+    fn resp_op(&mut self, at: usize, now: u64, plan: &Plan) -> (u32, Op) {
+        let key = self.key(now, plan);
         let mix = match plan.workload {
             Workload::Registers | Workload::CompareAndSet => [4, 4, 1, 1, 0, 0, 1],
             Workload::Counters => [1, 1, 0, 0, 8, 0, 0],
@@ -160,6 +175,10 @@ impl Client {
     }
 }
 
+fn key_of(epoch: u64, key: u64) -> u32 {
+    u32::try_from(epoch * EPOCH_KEYS + key).expect("few keys")
+}
+
 impl World {
     /// A client sends its next request.
     pub(crate) fn client_thinks(&mut self, at: usize) {
@@ -170,7 +189,7 @@ impl World {
         }
         client.requests += 1;
         let id = client.requests;
-        let request = client.next_request(at, &plan);
+        let request = client.next_request(at, now, &plan);
         let number = u32::try_from(at).expect("few clients");
         let call = |(key, op): &(u32, Op)| self.history.call(number, now, *key, op.clone());
         let ops = request.ops.iter().map(call).collect();
@@ -200,6 +219,7 @@ impl World {
         let now = self.now;
         self.trace.note(now, &[10, at as u64, id], || format!("client {at} hears {reply:?}"));
         let mut target = self.clients[at].target;
+        let refused = !matches!(reply, Some(Ok(_) | Err(Error::NotLeader { .. })));
         match reply {
             Some(Ok(replies)) => self.client_is_told(at, &waiting, &replies),
             Some(Err(Error::Unknown)) | None => {
@@ -215,7 +235,9 @@ impl World {
             }
         }
         self.clients[at].target = target % self.servers.len();
-        let delay = self.clients[at].random.within(&self.plan.think);
+        let random = &mut self.clients[at].random;
+        let backoff = if refused { random.below(BACKOFF) } else { 0 };
+        let delay = random.within(&self.plan.think) + backoff;
         self.after(delay, Event::Think(at));
     }
 
@@ -246,7 +268,7 @@ impl World {
                 Reply::Found { value, version } => {
                     client.versions.extend(version.map(|version| (*key, version)));
                     if let Some(keys) = &mut client.to_read {
-                        keys.pop();
+                        keys.retain(|to_read| to_read != key);
                         client.read.insert(*key, value.clone());
                     }
                 }

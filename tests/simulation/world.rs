@@ -242,7 +242,7 @@ impl World {
             self.run_until(self.now + 50 * MS);
         }
         let clients = self.clients.len();
-        self.clients.push(Client::reader(&self.plan, clients));
+        self.clients.push(Client::reader(&self.plan, clients, self.now));
         self.at(self.now, Event::Think(clients));
         while !self.clients[clients].has_read_all() {
             if self.now >= limit + 30 * SECOND {

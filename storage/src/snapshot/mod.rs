@@ -33,19 +33,36 @@ pub const SNAPSHOT_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
 /// before.
 const KEEP: usize = 2;
 
+/// The newest snapshot that is whole.
+#[derive(Debug)]
+pub struct Latest {
+    /// Its file.
+    pub place: Place,
+    /// What it says of itself.
+    pub meta: SnapshotMeta,
+    /// The last entry of the newest snapshot there is, whole or not. When it is not the one above,
+    /// the newest is bad, and only a log that reaches as far can make up for it: what was promised
+    /// on the word of the bad one stands nowhere else.
+    pub newest: EntryId,
+}
+
 /// Returns the newest snapshot that is whole, having read all of it.
 ///
 /// When the newest is bad and an older one is whole, the older one is returned: the caller checks
-/// that the log still reaches back to it. When all are bad, the error is that of the newest.
-pub fn latest(dir: impl Into<Place>) -> Result<Option<(Place, SnapshotMeta)>, Error> {
+/// that the log reaches from there to the newest. When all are bad, the error is that of the
+/// newest.
+pub fn latest(dir: impl Into<Place>) -> Result<Option<Latest>, Error> {
     let dir = dir.into();
     if !dir.is_there()? {
         return Ok(None);
     }
+    let snapshots = list(&dir)?;
+    let Some((newest, _)) = snapshots.first() else { return Ok(None) };
+    let newest = *newest;
     let mut newest_error = None;
-    for (_, path) in list(&dir)? {
-        match verify(&path) {
-            Ok(meta) => return Ok(Some((path, meta))),
+    for (_, place) in snapshots {
+        match verify(&place) {
+            Ok(meta) => return Ok(Some(Latest { place, meta, newest })),
             Err(error) => {
                 tracing::warn!(%error, "a snapshot is bad; trying the one before");
                 newest_error.get_or_insert(error);
