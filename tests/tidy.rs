@@ -188,8 +188,8 @@ fn the_halves_of_storage_do_not_know_each_other() {
 fn the_readme_maps_every_source_file() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let map = readme.split("<!-- map -->").nth(1).expect("the README has a map");
-    let mapped: Vec<&str> =
-        map.split('`').filter(|word| word.ends_with(".rs") || word.ends_with(".proto")).collect();
+    let is_source = |word: &&str| [".rs", ".proto", ".txt"].iter().any(|end| word.ends_with(end));
+    let mapped: Vec<&str> = map.split('`').filter(is_source).collect();
     let unique: BTreeSet<&str> = mapped.iter().copied().collect();
     let dirs = ["src", "storage/src", "frontends/src", "proto", "benches"];
     let files = dirs.iter().flat_map(|dir| files_below(dir));

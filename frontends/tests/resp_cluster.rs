@@ -1,4 +1,4 @@
-//! The Raft group as a Redis Cluster, the command table, CONFIG and INFO, byte for byte.
+//! The Raft group as a Redis Cluster, CONFIG and INFO, byte for byte.
 
 #![allow(clippy::unwrap_used)]
 
@@ -213,52 +213,6 @@ async fn wait_ends_when_a_follower_arrives_or_nobody_does() {
     let start = tokio::time::Instant::now();
     assert_eq!(ask(&kv, "WAIT 2 0").await, ":1\r\n");
     assert_eq!(start.elapsed().as_secs(), 60);
-}
-
-#[tokio::test]
-async fn command_describes_the_table_as_redis_does() {
-    let kv = Memory::new();
-    let get = "*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n\
-        *3\r\n+@read\r\n+@string\r\n+@fast\r\n*0\r\n*1\r\n*6\r\n$5\r\nflags\r\n\
-        *2\r\n+RO\r\n+access\r\n\
-        $12\r\nbegin_search\r\n*4\r\n$4\r\ntype\r\n$5\r\nindex\r\n$4\r\nspec\r\n\
-        *2\r\n$5\r\nindex\r\n:1\r\n\
-        $9\r\nfind_keys\r\n*4\r\n$4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n\
-        *6\r\n$7\r\nlastkey\r\n:0\r\n\
-        $7\r\nkeystep\r\n:1\r\n$5\r\nlimit\r\n:0\r\n*0\r\n";
-    assert_eq!(ask(&kv, "COMMAND INFO get nosuch").await, format!("*2\r\n{get}$-1\r\n"));
-    let client_id = "*1\r\n*10\r\n$9\r\nclient|id\r\n:2\r\n~3\r\n+noscript\r\n\
-    +loading\r\n+stale\r\n\
-        :0\r\n:0\r\n:0\r\n~2\r\n+@slow\r\n+@connection\r\n~0\r\n~0\r\n~0\r\n";
-    assert_eq!(resp3(&kv, "COMMAND INFO client|id").await, client_id);
-    let mset = ask(&kv, "COMMAND INFO mset").await;
-    assert!(mset.contains("$7\r\nlastkey\r\n:-1\r\n$7\r\nkeystep\r\n:2\r\n"), "{mset}");
-    for (command, expected) in [
-        ("COMMAND GETKEYS mset a b c d", "*2\r\n$1\r\na\r\n$1\r\nc"),
-        ("COMMAND GETKEYS object encoding k", "*1\r\n$1\r\nk"),
-        ("COMMAND GETKEYS nosuch a b", "-ERR Invalid command specified"),
-        ("COMMAND GETKEYS ping a", "-ERR The command has no key arguments"),
-        ("COMMAND GETKEYS get a b c", "-ERR Invalid number of arguments specified for command"),
-        ("COMMAND GETKEYSANDFLAGS get a", "*1\r\n*2\r\n$1\r\na\r\n*2\r\n+RO\r\n+access"),
-        ("COMMAND LIST FILTERBY PATTERN getd*", "*1\r\n$6\r\ngetdel"),
-        ("COMMAND LIST FILTERBY MODULE x", "*0"),
-        ("COMMAND LIST FILTERBY ACLCAT nosuch", "*0"),
-        ("COMMAND LIST FILTERBY x y", "-ERR syntax error"),
-        ("COMMAND LIST x", "-ERR syntax error"),
-        ("COMMAND foo", "-ERR unknown subcommand 'foo'. Try COMMAND HELP."),
-        ("COMMAND DOCS nosuch", "*0"),
-    ] {
-        assert_eq!(ask(&kv, command).await, format!("{expected}\r\n"), "{command}");
-    }
-    let docs = resp3(&kv, "COMMAND DOCS get").await;
-    let expected = "%1\r\n$3\r\nget\r\n%3\r\n$7\r\nsummary\r\n$14\r\nReads a string\r\n\
-        $5\r\nsince\r\n$5\r\n1.0.0\r\n$5\r\ngroup\r\n$6\r\nstring\r\n";
-    assert_eq!(docs, expected);
-    let count: usize = ask(&kv, "COMMAND COUNT").await[1..].trim_end().parse().unwrap();
-    assert!(ask(&kv, "COMMAND").await.starts_with(&format!("*{count}\r\n*10\r\n")));
-    assert!(ask(&kv, "COMMAND INFO").await.starts_with(&format!("*{count}\r\n*10\r\n")));
-    assert!(ask(&kv, "COMMAND LIST").await.starts_with(&format!("*{count}\r\n$")));
-    assert!(ask(&kv, "COMMAND DOCS").await.starts_with(&format!("*{}\r\n$", count * 2)));
 }
 
 #[tokio::test]

@@ -8,7 +8,6 @@ mod keyspace_support;
 
 use keyspace_support::redis::Pair;
 use keyspace_support::{Random, seed};
-use raftkv_storage::keyspace::command::all;
 
 const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", ""];
 const VALUES: [&str; 30] = [
@@ -236,34 +235,5 @@ fn patterns_match_as_in_redis() {
     for _ in 0..3000 {
         let pattern = text(&mut random, &["a", "b", "c", "*", "?", "[", "]", "^", "-", "\\"], 8);
         pair.check(&["KEYS".into(), pattern.into_bytes()]);
-    }
-}
-
-/// The rows of the table, against COMMAND INFO of a real server; those that a cluster of Redis 7.0
-/// does not have are younger.
-#[test]
-fn rows_say_what_command_info_says() {
-    let Some(mut pair) = Pair::start() else { return };
-    for row in all() {
-        let mut rows = vec![*row];
-        rows.extend(row.subcommands);
-        for row in rows.iter().filter(|row| row.since < "7.2.0") {
-            let info = pair.redis.call(&["COMMAND".into(), "INFO".into(), row.name.into()]);
-            let list = |names: Vec<&str>| format!("[{}]", names.join(" "));
-            let ours = format!(
-                "[[\"{}\" {} {} {} {} {} {} [{}] ",
-                row.name,
-                row.arity,
-                list(row.flags.names().collect()),
-                row.first_key,
-                row.last_key,
-                row.key_step,
-                list(row.flags.categories().collect()),
-                row.tips.iter().map(|tip| format!("\"{tip}\"")).collect::<Vec<_>>().join(" "),
-            );
-            assert!(info.starts_with(&ours), "{}\n ours: {ours}\nredis: {info}", row.name);
-            let names: Vec<_> = row.subcommands.iter().map(|row| row.name).collect();
-            assert!(names.is_sorted(), "subcommands of {} are in order", row.name);
-        }
     }
 }

@@ -1,7 +1,9 @@
 //! COMMAND: the command table, as clients read it.
 
+mod docs;
+
 use raftkv_storage::keyspace::Reply;
-use raftkv_storage::keyspace::command::{self as table, Flags, Spec};
+use raftkv_storage::keyspace::command::{self as table, Spec};
 use raftkv_storage::keyspace::glob;
 
 use super::errors;
@@ -17,14 +19,18 @@ pub(super) fn run(subcommand: Option<&str>, args: &[&[u8]]) -> Reply {
             let one = |name: &&[u8]| find(name).map_or(Reply::Null, entry);
             Reply::Array(names.iter().map(one).collect())
         }
-        Some("docs") if names.is_empty() => Reply::Map(table::all().iter().map(doc).collect()),
-        Some("docs") => Reply::Map(names.iter().filter_map(|name| find(name)).map(doc).collect()),
+        Some("docs") if names.is_empty() => {
+            Reply::Map(table::all().iter().map(docs::entry).collect())
+        }
+        Some("docs") => {
+            Reply::Map(names.iter().filter_map(|name| find(name)).map(docs::entry).collect())
+        }
         Some("count") => Reply::Integer(table::all().len() as i64),
         Some("list") => list(names),
-        Some("getkeys") => with_keys(names, |_, key| Reply::bulk(key)),
-        Some("getkeysandflags") => with_keys(names, |spec, key| {
-            Reply::Array(vec![Reply::bulk(key), simple_set(access(spec))])
-        }),
+        Some("getkeys") => with_keys(names, |key, _| Reply::bulk(key)),
+        Some("getkeysandflags") => {
+            with_keys(names, |key, flags| Reply::Array(vec![Reply::bulk(key), words(flags)]))
+        }
         Some("help") => help(HELP),
         Some(other) => errors::unknown_subcommand("command", other.as_bytes()),
     }
@@ -40,26 +46,42 @@ fn find(name: &[u8]) -> Option<&'static Spec> {
 
 /// The ten elements that COMMAND says of each command.
 fn entry(spec: &Spec) -> Reply {
-    let keys = if spec.first_key > 0 { vec![key_spec(spec)] } else { Vec::new() };
-    let (first, last) = (spec.first_key, spec.last_key);
     Reply::Array(vec![
         Reply::bulk(spec.name),
         Reply::Integer(spec.arity.into()),
         simple_set(spec.flags.names()),
-        Reply::Integer(first.into()),
-        Reply::Integer(last.into()),
+        Reply::Integer(spec.first_key.into()),
+        Reply::Integer(spec.last_key.into()),
         Reply::Integer(spec.key_step.into()),
         simple_set(spec.flags.categories()),
         Reply::Set(spec.tips.iter().map(Reply::bulk).collect()),
-        Reply::Set(keys),
-        Reply::Set(spec.subcommands.iter().map(entry).collect()),
+        Reply::Set(key_specs(spec)),
+        match spec.subcommands {
+            [] => Reply::Set(Vec::new()),
+            // Redis has a set of none, and an array of some.
+            rows => Reply::Array(rows.iter().map(entry).collect()),
+        },
     ])
 }
 
-/// Where the keys are, in the newer form.
-fn key_spec(spec: &Spec) -> Reply {
-    // Here the last key is counted from the first one; from the end it stays as it is.
-    let last = if spec.last_key < 0 { spec.last_key } else { spec.last_key - spec.first_key };
+/// Where the keys are and what becomes of them, in the newer form: one element for all keys, or,
+/// where they fare differently, one for each.
+fn key_specs(spec: &Spec) -> Vec<Reply> {
+    match spec.key_flags {
+        _ if spec.first_key == 0 => Vec::new(),
+        [flags] => {
+            // Here the last key is counted from the first one; from the end it stays as it is.
+            let (first, last) = (spec.first_key, spec.last_key);
+            vec![key_spec(spec, flags, first, if last < 0 { last } else { last - first })]
+        }
+        each => {
+            let places = (spec.first_key..).step_by(spec.key_step.unsigned_abs().into());
+            places.zip(each).map(|(place, flags)| key_spec(spec, flags, place, 0)).collect()
+        }
+    }
+}
+
+fn key_spec(spec: &Spec, flags: &'static str, first: i16, last: i16) -> Reply {
     let typed = |kind: &'static str, fields: Vec<(Reply, Reply)>| {
         Reply::Map(vec![
             (Reply::bulk("type"), Reply::bulk(kind)),
@@ -67,50 +89,33 @@ fn key_spec(spec: &Spec) -> Reply {
         ])
     };
     let number = |name: &'static str, value: i16| (Reply::bulk(name), Reply::Integer(value.into()));
-    Reply::Map(vec![
-        (Reply::bulk("flags"), simple_set(access(spec))),
-        (Reply::bulk("begin_search"), typed("index", vec![number("index", spec.first_key)])),
-        (
-            Reply::bulk("find_keys"),
-            typed(
-                "range",
-                vec![number("lastkey", last), number("keystep", spec.key_step), number("limit", 0)],
-            ),
-        ),
-    ])
-}
-
-/// What a command does to its keys, as far as the table knows: reads, or reads and writes.
-fn access(spec: &Spec) -> impl Iterator<Item = &'static str> + use<> {
-    let flags = if spec.flags.contains(Flags::WRITE) {
-        ["RW", "access", "update"].as_slice()
-    } else {
-        ["RO", "access"].as_slice()
-    };
-    flags.iter().copied()
+    let mut fields = Vec::new();
+    if !spec.key_notes.is_empty() {
+        fields.push((Reply::bulk("notes"), Reply::bulk(spec.key_notes)));
+    }
+    let range = vec![number("lastkey", last), number("keystep", spec.key_step), number("limit", 0)];
+    fields.extend([
+        (Reply::bulk("flags"), words(flags)),
+        (Reply::bulk("begin_search"), typed("index", vec![number("index", first)])),
+        (Reply::bulk("find_keys"), typed("range", range)),
+    ]);
+    Reply::Map(fields)
 }
 
 fn simple_set(names: impl Iterator<Item = &'static str>) -> Reply {
     Reply::Set(names.map(Reply::Simple).collect())
 }
 
-fn doc(spec: &'static Spec) -> (Reply, Reply) {
-    let field = |name: &'static str, value: &'static str| (Reply::bulk(name), Reply::bulk(value));
-    let mut fields = vec![
-        field("summary", spec.summary),
-        field("since", spec.since),
-        field("group", spec.group),
-    ];
-    if !spec.subcommands.is_empty() {
-        let rows = spec.subcommands.iter().map(doc).collect();
-        fields.push((Reply::bulk("subcommands"), Reply::Map(rows)));
-    }
-    (Reply::bulk(spec.name), Reply::Map(fields))
+fn words(flags: &'static str) -> Reply {
+    simple_set(flags.split(' '))
 }
 
+/// Subcommands are listed too, each by itself: a container may be left out and one of them not.
 fn list(options: &[&[u8]]) -> Reply {
     let names = |is_in: &dyn Fn(&Spec) -> bool| {
-        let rows = table::all().iter().filter(|spec| is_in(spec));
+        let rows =
+            table::all().iter().flat_map(|spec| std::iter::once(spec).chain(spec.subcommands));
+        let rows = rows.filter(|spec| is_in(spec));
         Reply::Array(rows.map(|spec| Reply::bulk(spec.name)).collect())
     };
     let [filter, by, value] = options else {
@@ -131,22 +136,38 @@ fn list(options: &[&[u8]]) -> Reply {
     }
 }
 
-fn with_keys(call: &[&[u8]], show: impl Fn(&Spec, &[u8]) -> Reply) -> Reply {
-    let Some((spec, args)) =
-        call.split_first().and_then(|(name, args)| table::lookup(name).map(|spec| (spec, args)))
-    else {
+/// Shows the keys of a call, with what becomes of each.
+fn with_keys(call: &[&[u8]], show: impl Fn(&[u8], &'static str) -> Reply) -> Reply {
+    let Some((row, args)) = call.split_first().and_then(|(name, args)| {
+        let spec = table::lookup(name)?;
+        let row = match args.first().filter(|_| !spec.subcommands.is_empty()) {
+            Some(name) => spec.subcommand(name)?,
+            None => spec,
+        };
+        Some((row, args))
+    }) else {
         return Reply::error("ERR Invalid command specified");
     };
-    let subcommand = args.first().and_then(|name| spec.subcommand(name));
-    let row = subcommand.unwrap_or(spec);
     if row.first_key == 0 {
         return Reply::error("ERR The command has no key arguments");
     }
     if !row.accepts(args.len()) {
         return Reply::error("ERR Invalid number of arguments specified for command");
     }
-    let keys = spec.keys(args).filter_map(|position| args.get(position));
-    Reply::Array(keys.map(|key| show(row, key)).collect())
+    let last = row.key_flags.last().copied().unwrap_or_default();
+    let flags = |key: usize| match row.name {
+        "set" => set_flags(args),
+        // Most rows say one thing of all keys.
+        _ => row.key_flags.get(key).copied().unwrap_or(last),
+    };
+    let keys = row.keys(args).filter_map(|position| args.get(position)).enumerate();
+    Reply::Array(keys.map(|(at, key)| show(key, flags(at))).collect())
+}
+
+/// What SET does to its key depends on whether it is asked for the old value.
+fn set_flags(args: &[&[u8]]) -> &'static str {
+    let is_get = |arg: &&[u8]| arg.eq_ignore_ascii_case(b"get");
+    if args.iter().skip(2).any(is_get) { "RW access update" } else { "OW update" }
 }
 
 const HELP: &[&str] = &[
@@ -155,12 +176,16 @@ const HELP: &[&str] = &[
     "    Return details about all Redis commands.",
     "COUNT",
     "    Return the total number of commands in this Redis server.",
-    "LIST [FILTERBY (MODULE <name> | ACLCAT <category> | PATTERN <pattern>)]",
+    "LIST",
     "    Return a list of all commands in this Redis server.",
     "INFO [<command-name> ...]",
     "    Return details about multiple Redis commands.",
+    "    If no command names are given, documentation details for all",
+    "    commands are returned.",
     "DOCS [<command-name> ...]",
     "    Return documentation details about multiple Redis commands.",
+    "    If no command names are given, documentation details for all",
+    "    commands are returned.",
     "GETKEYS <full-command>",
     "    Return the keys from a full Redis command.",
     "GETKEYSANDFLAGS <full-command>",

@@ -145,12 +145,14 @@ pub struct Spec {
     pub last_key: i16,
     /// The distance between keys.
     pub key_step: i16,
+    /// What it does to its keys, in Redis' words: to all of them, or to each in turn.
+    pub key_flags: &'static [&'static str],
+    /// Why it does so, where Redis explains that.
+    pub key_notes: &'static str,
     /// Redis' group: `string`, `generic`, `server`, `connection`, `cluster`.
     pub group: &'static str,
     /// The Redis version that had it first.
     pub since: &'static str,
-    /// One line for COMMAND DOCS.
-    pub summary: &'static str,
     /// Hints for clients, as in COMMAND INFO.
     pub tips: &'static [&'static str],
     /// The rows of its subcommands, for a command that is a container.
@@ -181,9 +183,10 @@ impl Spec {
             first_key: 0,
             last_key: 0,
             key_step: 0,
+            key_flags: &["RO"],
+            key_notes: "",
             group: "",
             since: "",
-            summary: "",
             tips: &[],
             subcommands: &[],
             handler,
@@ -197,7 +200,9 @@ impl Spec {
         arity: i16,
         handler: fn(&Reader<'_>, &Args<'_>) -> Result<Reply, Reply>,
     ) -> Self {
-        Self::new(id, name, arity, Handler::Read(handler)).with(&[Flags::READONLY])
+        Self::new(id, name, arity, Handler::Read(handler))
+            .with(&[Flags::READONLY])
+            .key_flags(&["RO access"])
     }
 
     /// A command that writes.
@@ -207,7 +212,9 @@ impl Spec {
         arity: i16,
         handler: fn(&mut Writer<'_>, &Args<'_>) -> Result<Reply, Reply>,
     ) -> Self {
-        Self::new(id, name, arity, Handler::Write(handler)).with(&[Flags::WRITE])
+        Self::new(id, name, arity, Handler::Write(handler))
+            .with(&[Flags::WRITE])
+            .key_flags(&["RW update"])
     }
 
     /// A command of the session, or a subcommand's row.
@@ -239,16 +246,22 @@ impl Spec {
         self
     }
 
-    /// Says what COMMAND DOCS shows.
-    pub(super) const fn doc(
-        mut self,
-        group: &'static str,
-        since: &'static str,
-        summary: &'static str,
-    ) -> Self {
+    /// Replaces what is said to be done to the keys.
+    pub(super) const fn key_flags(mut self, flags: &'static [&'static str]) -> Self {
+        self.key_flags = flags;
+        self
+    }
+
+    /// Says why.
+    pub(super) const fn key_notes(mut self, notes: &'static str) -> Self {
+        self.key_notes = notes;
+        self
+    }
+
+    /// Says where it belongs, and since when.
+    pub(super) const fn doc(mut self, group: &'static str, since: &'static str) -> Self {
         self.group = group;
         self.since = since;
-        self.summary = summary;
         self
     }
 

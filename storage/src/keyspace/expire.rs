@@ -8,47 +8,46 @@ use super::number::{self, integer};
 use super::{Reader, Reply, Writer};
 
 /// The commands of deadlines.
-pub(super) const ROWS: &[Spec] =
-    &[
-        Spec::write(96, "expire", -3, expire)
-            .with(&[F::FAST, F::CAT_KEYSPACE])
-            .keys_at(1, 1, 1)
-            .doc("generic", "1.0.0", "Lets a key live for some seconds"),
-        Spec::write(97, "pexpire", -3, pexpire)
-            .with(&[F::FAST, F::CAT_KEYSPACE])
-            .keys_at(1, 1, 1)
-            .doc("generic", "2.6.0", "Lets a key live for some milliseconds"),
-        Spec::write(98, "expireat", -3, expireat)
-            .with(&[F::FAST, F::CAT_KEYSPACE])
-            .keys_at(1, 1, 1)
-            .doc("generic", "1.2.0", "Lets a key live until a second since 1970"),
-        Spec::write(99, "pexpireat", -3, pexpireat)
-            .with(&[F::FAST, F::CAT_KEYSPACE])
-            .keys_at(1, 1, 1)
-            .doc("generic", "2.6.0", "Lets a key live until a millisecond since 1970"),
-        Spec::read(100, "ttl", 2, ttl)
-            .with(&[F::FAST, F::CAT_KEYSPACE])
-            .keys_at(1, 1, 1)
-            .doc("generic", "1.0.0", "Returns how many seconds a key has to live")
-            .tips(&["nondeterministic_output"]),
-        Spec::read(101, "pttl", 2, pttl)
-            .with(&[F::FAST, F::CAT_KEYSPACE])
-            .keys_at(1, 1, 1)
-            .doc("generic", "2.6.0", "Returns how many milliseconds a key has to live")
-            .tips(&["nondeterministic_output"]),
-        Spec::read(102, "expiretime", 2, expiretime)
-            .with(&[F::FAST, F::CAT_KEYSPACE])
-            .keys_at(1, 1, 1)
-            .doc("generic", "7.0.0", "Returns in which second a key dies"),
-        Spec::read(103, "pexpiretime", 2, pexpiretime)
-            .with(&[F::FAST, F::CAT_KEYSPACE])
-            .keys_at(1, 1, 1)
-            .doc("generic", "7.0.0", "Returns in which millisecond a key dies"),
-        Spec::write(104, "persist", 2, persist)
-            .with(&[F::FAST, F::CAT_KEYSPACE])
-            .keys_at(1, 1, 1)
-            .doc("generic", "2.2.0", "Lets a key live for ever"),
-    ];
+pub(super) const ROWS: &[Spec] = &[
+    Spec::write(96, "expire", -3, expire)
+        .with(&[F::FAST, F::CAT_KEYSPACE])
+        .keys_at(1, 1, 1)
+        .doc("generic", "1.0.0"),
+    Spec::write(97, "pexpire", -3, pexpire)
+        .with(&[F::FAST, F::CAT_KEYSPACE])
+        .keys_at(1, 1, 1)
+        .doc("generic", "2.6.0"),
+    Spec::write(98, "expireat", -3, expireat)
+        .with(&[F::FAST, F::CAT_KEYSPACE])
+        .keys_at(1, 1, 1)
+        .doc("generic", "1.2.0"),
+    Spec::write(99, "pexpireat", -3, pexpireat)
+        .with(&[F::FAST, F::CAT_KEYSPACE])
+        .keys_at(1, 1, 1)
+        .doc("generic", "2.6.0"),
+    Spec::read(100, "ttl", 2, ttl)
+        .with(&[F::FAST, F::CAT_KEYSPACE])
+        .keys_at(1, 1, 1)
+        .doc("generic", "1.0.0")
+        .tips(&["nondeterministic_output"]),
+    Spec::read(101, "pttl", 2, pttl)
+        .with(&[F::FAST, F::CAT_KEYSPACE])
+        .keys_at(1, 1, 1)
+        .doc("generic", "2.6.0")
+        .tips(&["nondeterministic_output"]),
+    Spec::read(102, "expiretime", 2, expiretime)
+        .with(&[F::FAST, F::CAT_KEYSPACE])
+        .keys_at(1, 1, 1)
+        .doc("generic", "7.0.0"),
+    Spec::read(103, "pexpiretime", 2, pexpiretime)
+        .with(&[F::FAST, F::CAT_KEYSPACE])
+        .keys_at(1, 1, 1)
+        .doc("generic", "7.0.0"),
+    Spec::write(104, "persist", 2, persist)
+        .with(&[F::FAST, F::CAT_KEYSPACE])
+        .keys_at(1, 1, 1)
+        .doc("generic", "2.2.0"),
+];
 
 /// In what a command counts time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,85 +13,85 @@ pub(super) const ROWS: &[Spec] = &[
     Spec::write(64, "del", -2, del)
         .with(&[F::CAT_KEYSPACE])
         .keys_at(1, -1, 1)
-        .doc("generic", "1.0.0", "Deletes keys")
+        .key_flags(&["RM delete"])
+        .doc("generic", "1.0.0")
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
     Spec::write(65, "unlink", -2, del)
         .with(&[F::FAST, F::CAT_KEYSPACE])
         .keys_at(1, -1, 1)
-        .doc("generic", "4.0.0", "Deletes keys, and frees their memory later")
+        .key_flags(&["RM delete"])
+        .doc("generic", "4.0.0")
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
     Spec::read(66, "exists", -2, exists)
         .with(&[F::FAST, F::CAT_KEYSPACE])
         .keys_at(1, -1, 1)
-        .doc("generic", "1.0.0", "Counts which keys exist")
+        .key_flags(&["RO"])
+        .doc("generic", "1.0.0")
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
-    Spec::read(67, "type", 2, type_of).with(&[F::FAST, F::CAT_KEYSPACE]).keys_at(1, 1, 1).doc(
-        "generic",
-        "1.0.0",
-        "Returns the data type of a key",
-    ),
+    Spec::read(67, "type", 2, type_of)
+        .with(&[F::FAST, F::CAT_KEYSPACE])
+        .keys_at(1, 1, 1)
+        .key_flags(&["RO"])
+        .doc("generic", "1.0.0"),
     Spec::read(68, "touch", -2, exists)
         .with(&[F::FAST, F::CAT_KEYSPACE])
         .keys_at(1, -1, 1)
-        .doc("generic", "3.2.1", "Counts which keys exist, as if they were used")
+        .key_flags(&["RO"])
+        .doc("generic", "3.2.1")
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
     Spec::read(69, "keys", 2, keys)
         .with(&[F::CAT_KEYSPACE, F::CAT_DANGEROUS, F::HEAVY])
-        .doc("generic", "1.0.0", "Lists the keys that match a pattern")
+        .doc("generic", "1.0.0")
         .tips(&["request_policy:all_shards", "nondeterministic_output_order"]),
     Spec::read(70, "scan", -2, scan)
         .with(&[F::CAT_KEYSPACE])
-        .doc("generic", "2.8.0", "Walks over the keys, some at a time")
+        .doc("generic", "2.8.0")
         .tips(&["nondeterministic_output", "request_policy:special"]),
     Spec::read(71, "randomkey", 1, randomkey)
         .with(&[F::CAT_KEYSPACE])
-        .doc("generic", "1.0.0", "Returns some key")
+        .doc("generic", "1.0.0")
         .tips(&["request_policy:all_shards", "nondeterministic_output"]),
-    Spec::write(72, "rename", 3, rename).with(&[F::CAT_KEYSPACE]).keys_at(1, 2, 1).doc(
-        "generic",
-        "1.0.0",
-        "Gives a key another name",
-    ),
+    Spec::write(72, "rename", 3, rename)
+        .with(&[F::CAT_KEYSPACE])
+        .keys_at(1, 2, 1)
+        .key_flags(&["RW access delete", "OW update"])
+        .doc("generic", "1.0.0"),
     Spec::write(73, "renamenx", 3, renamenx)
         .with(&[F::FAST, F::CAT_KEYSPACE])
         .keys_at(1, 2, 1)
-        .doc("generic", "1.0.0", "Gives a key a name that is not taken"),
-    Spec::write(74, "copy", -3, copy).with(&[F::DENYOOM, F::CAT_KEYSPACE]).keys_at(1, 2, 1).doc(
-        "generic",
-        "6.2.0",
-        "Copies a key",
-    ),
-    Spec::read(75, "object", -2, object)
-        .flags_only(&[])
-        .doc("generic", "2.2.3", "Commands about how a value is kept")
-        .contains(OBJECT),
+        .key_flags(&["RW access delete", "OW insert"])
+        .doc("generic", "1.0.0"),
+    Spec::write(74, "copy", -3, copy)
+        .with(&[F::DENYOOM, F::CAT_KEYSPACE])
+        .keys_at(1, 2, 1)
+        .key_flags(&["RO access", "OW update"])
+        .doc("generic", "6.2.0"),
+    Spec::read(75, "object", -2, object).flags_only(&[]).doc("generic", "2.2.3").contains(OBJECT),
 ];
 
 const OBJECT: &[Spec] = &[
     Spec::session("object|encoding", 3)
         .with(&[F::READONLY, F::CAT_KEYSPACE])
         .keys_at(2, 2, 1)
-        .doc("generic", "2.2.3", "Returns how a value is kept in memory")
+        .doc("generic", "2.2.3")
         .tips(&["nondeterministic_output"]),
     Spec::session("object|freq", 3)
         .with(&[F::READONLY, F::CAT_KEYSPACE])
         .keys_at(2, 2, 1)
-        .doc("generic", "4.0.0", "Returns how often a value is used")
+        .doc("generic", "4.0.0")
         .tips(&["nondeterministic_output"]),
-    Spec::session("object|help", 2).with(&[F::LOADING, F::STALE, F::CAT_KEYSPACE]).doc(
-        "generic",
-        "6.2.0",
-        "Explains the subcommands",
-    ),
+    Spec::session("object|help", 2)
+        .with(&[F::LOADING, F::STALE, F::CAT_KEYSPACE])
+        .doc("generic", "6.2.0"),
     Spec::session("object|idletime", 3)
         .with(&[F::READONLY, F::CAT_KEYSPACE])
         .keys_at(2, 2, 1)
-        .doc("generic", "2.2.3", "Returns how long a value was not used")
+        .doc("generic", "2.2.3")
         .tips(&["nondeterministic_output"]),
     Spec::session("object|refcount", 3)
         .with(&[F::READONLY, F::CAT_KEYSPACE])
         .keys_at(2, 2, 1)
-        .doc("generic", "2.2.3", "Returns how many owners a value has")
+        .doc("generic", "2.2.3")
         .tips(&["nondeterministic_output"]),
 ];
 

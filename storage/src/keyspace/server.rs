@@ -9,15 +9,15 @@ use super::{Reader, Reply, Writer};
 pub(super) const ROWS: &[Spec] = &[
     Spec::read(112, "dbsize", 1, dbsize)
         .with(&[F::FAST, F::CAT_KEYSPACE])
-        .doc("server", "1.0.0", "Counts all keys")
+        .doc("server", "1.0.0")
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
     Spec::write(113, "flushall", -1, flushall)
         .with(&[F::CAT_KEYSPACE, F::CAT_DANGEROUS])
-        .doc("server", "1.0.0", "Deletes all keys")
+        .doc("server", "1.0.0")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     Spec::write(114, "flushdb", -1, flushall)
         .with(&[F::CAT_KEYSPACE, F::CAT_DANGEROUS])
-        .doc("server", "1.0.0", "Deletes all keys of the database")
+        .doc("server", "1.0.0")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
 ];
 

@@ -22,107 +22,115 @@ pub(super) const MAX_VALUE_BYTES: usize = 8 << 20;
 
 /// The commands of strings.
 pub(super) const ROWS: &[Spec] = &[
-    Spec::write(1, "set", -3, set).with(&[F::DENYOOM, F::CAT_STRING]).keys_at(1, 1, 1).doc(
-        "string",
-        "1.0.0",
-        "Writes a string, under conditions, for a time",
-    ),
-    Spec::read(2, "get", 2, get).with(&[F::FAST, F::CAT_STRING]).keys_at(1, 1, 1).doc(
-        "string",
-        "1.0.0",
-        "Reads a string",
-    ),
-    Spec::write(3, "getdel", 2, getdel).with(&[F::FAST, F::CAT_STRING]).keys_at(1, 1, 1).doc(
-        "string",
-        "6.2.0",
-        "Reads a string and deletes its key",
-    ),
-    Spec::write(4, "getex", -2, getex).with(&[F::FAST, F::CAT_STRING]).keys_at(1, 1, 1).doc(
-        "string",
-        "6.2.0",
-        "Reads a string and changes its deadline",
-    ),
+    Spec::write(1, "set", -3, set)
+        .with(&[F::DENYOOM, F::CAT_STRING])
+        .keys_at(1, 1, 1)
+        .key_flags(&["RW access update variable_flags"])
+        .key_notes("RW and ACCESS due to the optional `GET` argument")
+        .doc("string", "1.0.0"),
+    Spec::read(2, "get", 2, get)
+        .with(&[F::FAST, F::CAT_STRING])
+        .keys_at(1, 1, 1)
+        .doc("string", "1.0.0"),
+    Spec::write(3, "getdel", 2, getdel)
+        .with(&[F::FAST, F::CAT_STRING])
+        .keys_at(1, 1, 1)
+        .key_flags(&["RW access delete"])
+        .doc("string", "6.2.0"),
+    Spec::write(4, "getex", -2, getex)
+        .with(&[F::FAST, F::CAT_STRING])
+        .keys_at(1, 1, 1)
+        .key_flags(&["RW access update"])
+        .key_notes("RW and UPDATE because it changes the TTL")
+        .doc("string", "6.2.0"),
     Spec::write(5, "getset", 3, getset)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "1.0.0", "Writes a string and returns the old one"),
+        .key_flags(&["RW access update"])
+        .doc("string", "1.0.0"),
     Spec::write(6, "setnx", 3, setnx)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "1.0.0", "Writes a string if there is no such key"),
-    Spec::write(7, "setex", 4, setex).with(&[F::DENYOOM, F::CAT_STRING]).keys_at(1, 1, 1).doc(
-        "string",
-        "2.0.0",
-        "Writes a string for some seconds",
-    ),
-    Spec::write(8, "psetex", 4, psetex).with(&[F::DENYOOM, F::CAT_STRING]).keys_at(1, 1, 1).doc(
-        "string",
-        "2.6.0",
-        "Writes a string for some milliseconds",
-    ),
+        .key_flags(&["OW insert"])
+        .doc("string", "1.0.0"),
+    Spec::write(7, "setex", 4, setex)
+        .with(&[F::DENYOOM, F::CAT_STRING])
+        .keys_at(1, 1, 1)
+        .key_flags(&["OW update"])
+        .doc("string", "2.0.0"),
+    Spec::write(8, "psetex", 4, psetex)
+        .with(&[F::DENYOOM, F::CAT_STRING])
+        .keys_at(1, 1, 1)
+        .key_flags(&["OW update"])
+        .doc("string", "2.6.0"),
     Spec::read(9, "mget", -2, mget)
         .with(&[F::FAST, F::CAT_STRING])
         .keys_at(1, -1, 1)
-        .doc("string", "1.0.0", "Reads the strings of several keys")
+        .doc("string", "1.0.0")
         .tips(&["request_policy:multi_shard"]),
     Spec::write(10, "mset", -3, mset)
         .with(&[F::DENYOOM, F::CAT_STRING])
         .keys_at(1, -1, 2)
-        .doc("string", "1.0.1", "Writes several strings at once")
+        .key_flags(&["OW update"])
+        .doc("string", "1.0.1")
         .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
     Spec::write(11, "msetnx", -3, msetnx)
         .with(&[F::DENYOOM, F::CAT_STRING])
         .keys_at(1, -1, 2)
-        .doc("string", "1.0.1", "Writes several strings if none of the keys exists")
+        .key_flags(&["OW insert"])
+        .doc("string", "1.0.1")
         .tips(&["request_policy:multi_shard", "response_policy:agg_min"]),
     Spec::write(12, "append", 3, append)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "2.0.0", "Adds bytes to the end of a string"),
-    Spec::read(13, "strlen", 2, strlen).with(&[F::FAST, F::CAT_STRING]).keys_at(1, 1, 1).doc(
-        "string",
-        "2.2.0",
-        "Returns how long a string is",
-    ),
-    Spec::read(14, "getrange", 4, getrange).with(&[F::CAT_STRING]).keys_at(1, 1, 1).doc(
-        "string",
-        "2.4.0",
-        "Reads a part of a string",
-    ),
-    Spec::read(15, "substr", 4, getrange).with(&[F::CAT_STRING]).keys_at(1, 1, 1).doc(
-        "string",
-        "1.0.0",
-        "Reads a part of a string (old name of GETRANGE)",
-    ),
+        .key_flags(&["RW insert"])
+        .doc("string", "2.0.0"),
+    Spec::read(13, "strlen", 2, strlen)
+        .with(&[F::FAST, F::CAT_STRING])
+        .keys_at(1, 1, 1)
+        .key_flags(&["RO"])
+        .doc("string", "2.2.0"),
+    Spec::read(14, "getrange", 4, getrange)
+        .with(&[F::CAT_STRING])
+        .keys_at(1, 1, 1)
+        .doc("string", "2.4.0"),
+    Spec::read(15, "substr", 4, getrange)
+        .with(&[F::CAT_STRING])
+        .keys_at(1, 1, 1)
+        .doc("string", "1.0.0"),
     Spec::write(16, "setrange", 4, setrange)
         .with(&[F::DENYOOM, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "2.2.0", "Overwrites a part of a string"),
+        .doc("string", "2.2.0"),
     Spec::write(17, "incr", 2, incr)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "1.0.0", "Adds one to a number"),
+        .key_flags(&["RW access update"])
+        .doc("string", "1.0.0"),
     Spec::write(18, "decr", 2, decr)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "1.0.0", "Subtracts one from a number"),
+        .key_flags(&["RW access update"])
+        .doc("string", "1.0.0"),
     Spec::write(19, "incrby", 3, incrby)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "1.0.0", "Adds to a number"),
+        .key_flags(&["RW access update"])
+        .doc("string", "1.0.0"),
     Spec::write(20, "decrby", 3, decrby)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "1.0.0", "Subtracts from a number"),
+        .key_flags(&["RW access update"])
+        .doc("string", "1.0.0"),
     Spec::write(21, "incrbyfloat", 3, incrbyfloat)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "2.6.0", "Adds to a number with a fraction"),
-    Spec::read(22, "lcs", -3, lcs).with(&[F::CAT_STRING, F::HEAVY]).keys_at(1, 2, 1).doc(
-        "string",
-        "7.0.0",
-        "Finds what two strings have in common, in order",
-    ),
+        .key_flags(&["RW access update"])
+        .doc("string", "2.6.0"),
+    Spec::read(22, "lcs", -3, lcs)
+        .with(&[F::CAT_STRING, F::HEAVY])
+        .keys_at(1, 2, 1)
+        .doc("string", "7.0.0"),
 ];
 
 fn get(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
