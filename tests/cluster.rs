@@ -214,6 +214,25 @@ fn one_node_alone_is_a_cluster_that_remembers() {
 }
 
 #[test]
+fn wrong_options_and_plain_getex_write_nothing_to_the_log() {
+    let cluster = Cluster::start(1, &[]);
+    cluster.leader();
+    let node = &cluster.nodes[0];
+    let mut client = node.resp();
+    assert_eq!(client.call(&["SET", "k", "v"]), Ok(Value::Simple("OK".to_owned())));
+    let last_index = || node.status().unwrap()["last_log_index"].clone();
+    let before = last_index();
+    for line in ["SET k v NX XX", "SETRANGE k -1 v", "EXPIRE k abc", "COPY k k", "MSET k v k"] {
+        let reply = client.call(&line.split(' ').collect::<Vec<_>>());
+        assert!(matches!(reply, Ok(Value::Error(error)) if error.starts_with("ERR ")), "{line}");
+    }
+    assert_eq!(client.call(&["GETEX", "k"]), Ok(Value::Bulk(b"v".to_vec())));
+    assert_eq!(last_index(), before);
+    assert_eq!(client.call(&["INCR", "n"]), Ok(Value::Integer(1)));
+    assert_ne!(last_index(), before);
+}
+
+#[test]
 fn a_follower_that_was_away_catches_up_by_the_log() {
     let mut cluster = Cluster::start(3, &[]);
     let away = cluster.follower();
@@ -315,6 +334,13 @@ fn a_cluster_without_a_majority_says_so_and_recovers() {
     cluster.nodes[a].kill();
     cluster.nodes[b].kill();
     let mut client = cluster.nodes[leader].resp();
+    // What is wrong in itself needs nobody's consent to be told.
+    match client.call(&["SET", "k", "v", "NX", "XX"]).unwrap() {
+        Value::Error(error) => {
+            assert!(error == "ERR syntax error" || error.starts_with("CLUSTERDOWN"), "{error}");
+        }
+        other => panic!("{other:?} to options that exclude each other"),
+    }
     // The one that was under way when leadership was lost may or may not be.
     wait_for("a definite refusal", || match client.call(&["SET", "k", "v"]).unwrap() {
         Value::Error(error) if error.starts_with("CLUSTERDOWN") => Some(()),

@@ -332,6 +332,12 @@ where
             self.answer(turn, refusal, is_silent);
             return Ok(());
         }
+        // Wrong options cost no entry of the log, and are told also when nothing can be committed.
+        if let Err(error) = spec.validate(args) {
+            self.answer(turn, error, is_silent);
+            return Ok(());
+        }
+        let spec = spec.in_effect(args.len());
         let size: usize = args.iter().map(|arg| arg.len()).sum();
         let is_full = turn.batch.len() >= options.max_batch_commands
             || turn.batch.size() + size > options.max_batch_bytes;

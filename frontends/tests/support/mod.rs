@@ -90,6 +90,11 @@ impl Memory {
     pub(crate) fn batches(&self) -> Vec<usize> {
         self.0.batches.lock().unwrap().clone()
     }
+
+    /// The last index of the log.
+    pub(crate) fn index(&self) -> u64 {
+        self.0.index.load(Ordering::Relaxed)
+    }
 }
 
 impl Kv for Memory {

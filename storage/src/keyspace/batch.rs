@@ -54,8 +54,9 @@ impl Batch {
     /// Adds a command of the table that is a read or a write; `args` come without the name.
     ///
     /// A command that is heavy ([`Spec::is_heavy`]) belongs into a batch of its own: in an entry it
-    /// would run on the loop of every server. The number of arguments is for the caller to check
-    /// ([`Spec::accepts`]); here a wrong one costs no more than an error reply.
+    /// would run on the loop of every server. The number of arguments and what
+    /// can be said of them alone are for the caller to check ([`Spec::accepts`],
+    /// [`Spec::validate`]); here wrong ones cost no more than an entry and an error reply.
     ///
     /// # Panics
     ///

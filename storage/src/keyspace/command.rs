@@ -157,9 +157,17 @@ pub struct Spec {
     pub tips: &'static [&'static str],
     /// The rows of its subcommands, for a command that is a container.
     pub subcommands: &'static [Spec],
+    /// Refuses options by themselves, before the log is asked; see [`Spec::validate`].
+    validator: Option<Validator>,
+    /// The number of the read that it is without options; zero: of none.
+    bare_id: u16,
     /// Who carries it out.
     pub handler: Handler,
 }
+
+/// Tells the error of arguments, the name not among them, that are wrong whatever the keyspace
+/// holds. The handler finds it by the same function.
+pub(super) type Validator = fn(&[&[u8]]) -> Result<(), Reply>;
 
 /// Who carries out a command.
 #[derive(Clone, Copy, Debug)]
@@ -189,6 +197,8 @@ impl Spec {
             since: "",
             tips: &[],
             subcommands: &[],
+            validator: None,
+            bare_id: 0,
             handler,
         }
     }
@@ -265,6 +275,18 @@ impl Spec {
         self
     }
 
+    /// Says who refuses wrong options.
+    pub(super) const fn validated_by(mut self, validator: Validator) -> Self {
+        self.validator = Some(validator);
+        self
+    }
+
+    /// Says which read it is without options.
+    pub(super) const fn bare(mut self, id: u16) -> Self {
+        self.bare_id = id;
+        self
+    }
+
     /// Adds hints for clients.
     pub(super) const fn tips(mut self, tips: &'static [&'static str]) -> Self {
         self.tips = tips;
@@ -285,6 +307,31 @@ impl Spec {
         let count = args.saturating_add(1);
         let arity = usize::from(self.arity.unsigned_abs());
         if self.arity < 0 { count >= arity } else { count == arity }
+    }
+
+    /// Refuses what is wrong with the arguments of a write whatever the keyspace holds, so that it
+    /// costs no entry of the log. Their number has been checked. `Ok` promises nothing: what
+    /// depends on a key, or on the time, is found when the entry is applied.
+    ///
+    /// # Errors
+    ///
+    /// The reply that applying the command would give.
+    pub fn validate(&self, args: &[&[u8]]) -> Result<(), Reply> {
+        self.validator.map_or(Ok(()), |validator| validator(args))
+    }
+
+    /// Returns whether [`Spec::validate`] looks at the arguments.
+    #[must_use]
+    pub fn has_validator(&self) -> bool {
+        self.validator.is_some()
+    }
+
+    /// Returns the row that does the same for so many arguments, and needs no log if it can:
+    /// without options GETEX is GET.
+    #[must_use]
+    pub fn in_effect(&'static self, args: usize) -> &'static Self {
+        let is_bare = self.bare_id != 0 && args + 1 == usize::from(self.arity.unsigned_abs());
+        if is_bare { by_id(self.bare_id).unwrap_or(self) } else { self }
     }
 
     /// Returns whether it changes the keyspace, and so goes through the log.
@@ -346,7 +393,8 @@ impl Spec {
 /// The arguments of one command, the name not among them.
 ///
 /// Handlers reach them by position; one that is not there reads as empty, so that no number of
-/// arguments can hurt.
+/// arguments can hurt. What is parsed before there is an entry is parsed from a slice ([`at`],
+/// [`from`]).
 #[derive(Debug, Default)]
 pub struct Args<'a>(Vec<&'a [u8]>);
 
@@ -366,13 +414,13 @@ impl<'a> Args<'a> {
     /// Returns the argument at a position, empty if there is none.
     #[must_use]
     pub fn at(&self, position: usize) -> &'a [u8] {
-        self.0.get(position).copied().unwrap_or_default()
+        at(&self.0, position)
     }
 
     /// Returns the arguments from a position on.
     #[must_use]
     pub fn from(&self, position: usize) -> &[&'a [u8]] {
-        self.0.get(position..).unwrap_or_default()
+        from(&self.0, position)
     }
 
     pub(super) fn clear(&mut self) {
@@ -382,4 +430,23 @@ impl<'a> Args<'a> {
     pub(super) fn push(&mut self, arg: &'a [u8]) {
         self.0.push(arg);
     }
+}
+
+/// As [`Args::at`].
+pub(super) fn at<'a>(args: &[&'a [u8]], position: usize) -> &'a [u8] {
+    args.get(position).copied().unwrap_or_default()
+}
+
+/// Returns the name of an option in capitals, without allocating. A name longer than any option is
+/// returned as it is: it is none.
+pub(super) fn upper<'a>(name: &'a [u8], buffer: &'a mut [u8; 16]) -> &'a [u8] {
+    let Some(capitals) = buffer.get_mut(..name.len()) else { return name };
+    capitals.copy_from_slice(name);
+    capitals.make_ascii_uppercase();
+    capitals
+}
+
+/// As [`Args::from`].
+pub(super) fn from<'s, 'a>(args: &'s [&'a [u8]], position: usize) -> &'s [&'a [u8]] {
+    args.get(position..).unwrap_or_default()
 }

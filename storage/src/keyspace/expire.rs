@@ -3,28 +3,32 @@
 //! A relative time to live counts from the time of the entry, so the deadline is the same on every
 //! server. A deadline that is reached already removes the key on the spot.
 
-use super::command::{Args, Flags as F, Spec};
+use super::command::{Args, Flags as F, Spec, at, from, upper};
 use super::number::{self, integer};
 use super::{Reader, Reply, Writer};
 
 /// The commands of deadlines.
 pub(super) const ROWS: &[Spec] = &[
-    Spec::write(96, "expire", -3, expire)
+    Spec::write(96, "expire", -3, |writer, args| EXPIRE.apply(writer, args))
         .with(&[F::FAST, F::CAT_KEYSPACE])
         .keys_at(1, 1, 1)
-        .doc("generic", "1.0.0"),
-    Spec::write(97, "pexpire", -3, pexpire)
+        .doc("generic", "1.0.0")
+        .validated_by(|args| EXPIRE.validate(args)),
+    Spec::write(97, "pexpire", -3, |writer, args| PEXPIRE.apply(writer, args))
         .with(&[F::FAST, F::CAT_KEYSPACE])
         .keys_at(1, 1, 1)
-        .doc("generic", "2.6.0"),
-    Spec::write(98, "expireat", -3, expireat)
+        .doc("generic", "2.6.0")
+        .validated_by(|args| PEXPIRE.validate(args)),
+    Spec::write(98, "expireat", -3, |writer, args| EXPIREAT.apply(writer, args))
         .with(&[F::FAST, F::CAT_KEYSPACE])
         .keys_at(1, 1, 1)
-        .doc("generic", "1.2.0"),
-    Spec::write(99, "pexpireat", -3, pexpireat)
+        .doc("generic", "1.2.0")
+        .validated_by(|args| EXPIREAT.validate(args)),
+    Spec::write(99, "pexpireat", -3, |writer, args| PEXPIREAT.apply(writer, args))
         .with(&[F::FAST, F::CAT_KEYSPACE])
         .keys_at(1, 1, 1)
-        .doc("generic", "2.6.0"),
+        .doc("generic", "2.6.0")
+        .validated_by(|args| PEXPIREAT.validate(args)),
     Spec::read(100, "ttl", 2, ttl)
         .with(&[F::FAST, F::CAT_KEYSPACE])
         .keys_at(1, 1, 1)
@@ -48,6 +52,10 @@ pub(super) const ROWS: &[Spec] = &[
         .keys_at(1, 1, 1)
         .doc("generic", "2.2.0"),
 ];
+
+/// The time to validate at: an amount that is no deadline counted from the beginning of time is
+/// none counted from any later moment.
+pub(super) const ANY_TIME: u64 = 0;
 
 /// In what a command counts time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,40 +99,41 @@ fn instant(amount: i64, unit: Unit, is_absolute: bool, now: u64) -> Option<i64> 
     milliseconds.checked_add(base)
 }
 
-fn expire(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    set_deadline(writer, args, Unit::Seconds, false, "expire")
-}
-
-fn pexpire(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    set_deadline(writer, args, Unit::Milliseconds, false, "pexpire")
-}
-
-fn expireat(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    set_deadline(writer, args, Unit::Seconds, true, "expireat")
-}
-
-fn pexpireat(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    set_deadline(writer, args, Unit::Milliseconds, true, "pexpireat")
-}
-
-fn set_deadline(
-    writer: &mut Writer<'_>,
-    args: &Args<'_>,
+/// EXPIRE and its relatives, and what they differ in.
+struct Expire {
     unit: Unit,
     is_absolute: bool,
-    command: &str,
-) -> Result<Reply, Reply> {
-    let condition = Condition::parse(args.from(2))?;
-    let amount = integer(args.at(1))?;
-    let at =
-        instant(amount, unit, is_absolute, writer.now).ok_or_else(|| invalid_expire(command))?;
-    let Some(item) = writer.get(args.at(0)) else { return Ok(Reply::Integer(0)) };
-    if !condition.holds(item.deadline, at) {
-        return Ok(Reply::Integer(0));
+    name: &'static str,
+}
+
+const EXPIRE: Expire = Expire { unit: Unit::Seconds, is_absolute: false, name: "expire" };
+const PEXPIRE: Expire = Expire { unit: Unit::Milliseconds, is_absolute: false, name: "pexpire" };
+const EXPIREAT: Expire = Expire { unit: Unit::Seconds, is_absolute: true, name: "expireat" };
+const PEXPIREAT: Expire = Expire { unit: Unit::Milliseconds, is_absolute: true, name: "pexpireat" };
+
+impl Expire {
+    /// Reads the arguments: when something is to be done, and the new deadline.
+    fn parse(&self, args: &[&[u8]], now: u64) -> Result<(Condition, i64), Reply> {
+        let condition = Condition::parse(from(args, 2))?;
+        let amount = integer(at(args, 1))?;
+        let deadline = instant(amount, self.unit, self.is_absolute, now);
+        Ok((condition, deadline.ok_or_else(|| invalid_expire(self.name))?))
     }
-    // Before 1970 is as much in the past as 1970.
-    writer.set_deadline(args.at(0), Some(u64::try_from(at).unwrap_or(0)));
-    Ok(Reply::Integer(1))
+
+    fn validate(&self, args: &[&[u8]]) -> Result<(), Reply> {
+        self.parse(args, ANY_TIME).map(drop)
+    }
+
+    fn apply(&self, writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+        let (condition, deadline) = self.parse(args.from(0), writer.now)?;
+        let Some(item) = writer.get(args.at(0)) else { return Ok(Reply::Integer(0)) };
+        if !condition.holds(item.deadline, deadline) {
+            return Ok(Reply::Integer(0));
+        }
+        // Before 1970 is as much in the past as 1970.
+        writer.set_deadline(args.at(0), Some(u64::try_from(deadline).unwrap_or(0)));
+        Ok(Reply::Integer(1))
+    }
 }
 
 /// When EXPIRE is to do something.
@@ -140,7 +149,7 @@ impl Condition {
     fn parse(args: &[&[u8]]) -> Result<Self, Reply> {
         let mut condition = Self::default();
         for option in args {
-            match option.to_ascii_uppercase().as_slice() {
+            match upper(option, &mut [0; 16]) {
                 b"NX" => condition.if_none = true,
                 b"XX" => condition.if_some = true,
                 b"GT" => condition.if_later = true,

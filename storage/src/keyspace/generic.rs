@@ -1,7 +1,7 @@
 //! Keys, whatever they hold: DEL, EXISTS, RENAME, COPY, OBJECT and their like. KEYS and SCAN are in
 //! [`scan`](super::scan).
 
-use super::command::{Args, Flags as F, Spec};
+use super::command::{Args, Flags as F, Spec, at, from, upper};
 use super::number::{self, integer, parse_i64};
 use super::reply::{NO_SUCH_KEY, SYNTAX};
 use super::scan::{keys, randomkey, scan};
@@ -65,7 +65,8 @@ pub(super) const ROWS: &[Spec] = &[
         .with(&[F::DENYOOM, F::CAT_KEYSPACE])
         .keys_at(1, 2, 1)
         .key_flags(&["RO access", "OW update"])
-        .doc("generic", "6.2.0"),
+        .doc("generic", "6.2.0")
+        .validated_by(|args| may_replace(args).map(drop)),
     Spec::read(75, "object", -2, object).flags_only(&[]).doc("generic", "2.2.3").contains(OBJECT),
 ];
 
@@ -145,19 +146,8 @@ fn move_key(writer: &mut Writer<'_>, from: &[u8], to: &[u8]) -> Result<(), Reply
 }
 
 fn copy(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    let replace = may_replace(args.from(0))?;
     let (from, to) = (args.at(0), args.at(1));
-    let mut replace = false;
-    let mut options = args.from(2).iter();
-    while let Some(option) = options.next() {
-        match option.to_ascii_uppercase().as_slice() {
-            b"REPLACE" => replace = true,
-            b"DB" => check_database(options.next().ok_or(SYNTAX)?)?,
-            _ => return Err(SYNTAX),
-        }
-    }
-    if from == to {
-        return Err(Reply::error("ERR source and destination objects are the same"));
-    }
     let Some(item) = writer.get(from) else { return Ok(Reply::Integer(0)) };
     if !replace && writer.get(to).is_some() {
         return Ok(Reply::Integer(0));
@@ -167,8 +157,30 @@ fn copy(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     Ok(Reply::Integer(1))
 }
 
-/// There is one database, as in any Redis cluster.
-fn check_database(number: &[u8]) -> Result<(), Reply> {
+/// Reads the arguments of COPY: whether it may write over a key.
+fn may_replace(args: &[&[u8]]) -> Result<bool, Reply> {
+    let mut replace = false;
+    let mut database = 0;
+    let mut options = from(args, 2).iter();
+    while let Some(option) = options.next() {
+        match upper(option, &mut [0; 16]) {
+            b"REPLACE" => replace = true,
+            b"DB" => database = parse_database(options.next().ok_or(SYNTAX)?)?,
+            _ => return Err(SYNTAX),
+        }
+    }
+    // There is one database, as in any Redis cluster.
+    if database != 0 {
+        let text = "ERR Copying to another database is not allowed in cluster mode";
+        return Err(Reply::error(text));
+    }
+    if at(args, 0) == at(args, 1) {
+        return Err(Reply::error("ERR source and destination objects are the same"));
+    }
+    Ok(replace)
+}
+
+fn parse_database(number: &[u8]) -> Result<i64, Reply> {
     let number = integer(number)?;
     if i32::try_from(number).is_err() {
         return Err(Reply::error(format!(
@@ -177,14 +189,10 @@ fn check_database(number: &[u8]) -> Result<(), Reply> {
             i32::MAX
         )));
     }
-    match number {
-        0 => Ok(()),
-        1..DATABASES => {
-            let text = "ERR Copying to another database is not allowed in cluster mode";
-            Err(Reply::error(text))
-        }
-        _ => Err(Reply::error("ERR DB index is out of range")),
+    if !(0..DATABASES).contains(&number) {
+        return Err(Reply::error("ERR DB index is out of range"));
     }
+    Ok(number)
 }
 
 fn object(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {

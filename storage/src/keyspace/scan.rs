@@ -4,7 +4,7 @@
 //! other key, so a walk meets every key that was there all the time exactly once, and comes to an
 //! end: cursors only grow.
 
-use super::command::Args;
+use super::command::{Args, upper};
 use super::glob;
 use super::hash;
 use super::number::{integer, parse_u64};
@@ -60,7 +60,7 @@ impl<'a> Options<'a> {
         let mut options = Self { pattern: None, count: COUNT, type_name: None };
         let (pairs, rest) = args.as_chunks::<2>();
         for [name, value] in pairs {
-            match name.to_ascii_uppercase().as_slice() {
+            match upper(name, &mut [0; 16]) {
                 b"COUNT" => {
                     let count = usize::try_from(integer(value)?).map_err(|_| SYNTAX)?;
                     if count == 0 {

@@ -14,10 +14,12 @@ pub(super) const ROWS: &[Spec] = &[
     Spec::write(113, "flushall", -1, flushall)
         .with(&[F::CAT_KEYSPACE, F::CAT_DANGEROUS])
         .doc("server", "1.0.0")
+        .validated_by(validate_flush)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     Spec::write(114, "flushdb", -1, flushall)
         .with(&[F::CAT_KEYSPACE, F::CAT_DANGEROUS])
         .doc("server", "1.0.0")
+        .validated_by(validate_flush)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
 ];
 
@@ -29,11 +31,16 @@ fn dbsize(reader: &Reader<'_>, _: &Args<'_>) -> Result<Reply, Reply> {
 /// ASYNC and SYNC make no difference: the keys are gone at once, their memory is given back by
 /// another thread.
 fn flushall(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    let is_mode =
-        |mode: &&[u8]| mode.eq_ignore_ascii_case(b"async") || mode.eq_ignore_ascii_case(b"sync");
-    if args.len() > 1 || !args.from(0).iter().all(is_mode) {
-        return Err(SYNTAX);
-    }
+    validate_flush(args.from(0))?;
     writer.database.clear();
     Ok(Reply::Ok)
+}
+
+fn validate_flush(args: &[&[u8]]) -> Result<(), Reply> {
+    let is_mode =
+        |mode: &&[u8]| mode.eq_ignore_ascii_case(b"async") || mode.eq_ignore_ascii_case(b"sync");
+    if args.len() > 1 || !args.iter().all(is_mode) {
+        return Err(SYNTAX);
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@
 //! bit for each cell: whether the better neighbour was the one above. So memory is a bit where
 //! Redis takes four bytes, with the same limit on the table, and the same choices on the way back.
 
-use super::super::command::Args;
+use super::super::command::{Args, upper};
 use super::super::number::{self, integer};
 use super::super::reply::SYNTAX;
 use super::super::{Reader, Reply};
@@ -22,7 +22,7 @@ impl Options {
         let mut options = Self::default();
         let mut args = args.iter();
         while let Some(option) = args.next() {
-            match option.to_ascii_uppercase().as_slice() {
+            match upper(option, &mut [0; 16]) {
                 b"LEN" => options.length = true,
                 b"IDX" => options.matches = true,
                 b"WITHMATCHLEN" => options.with_match_length = true,

@@ -12,9 +12,9 @@ use super::command::{Args, Flags as F, Spec};
 use super::value::Value;
 use super::{Reader, Reply, Writer};
 use lcs::lcs;
-use number::{decr, decrby, incr, incrby, incrbyfloat};
-use range::{append, getrange, setrange, strlen};
-use set::{getex, psetex, set, setex};
+use number::{decr, decrby, decrement, incr, incrby, incrbyfloat, increment};
+use range::{append, getrange, offset, setrange, strlen};
+use set::{PSETEX, SETEX, getex, set, validate_getex, validate_set};
 
 /// The most bytes a string may have: as much as a client may send at once. Redis lets `SETRANGE`
 /// grow one to 512 MiB; here a request of forty bytes would take that much on every node.
@@ -27,7 +27,8 @@ pub(super) const ROWS: &[Spec] = &[
         .keys_at(1, 1, 1)
         .key_flags(&["RW access update variable_flags"])
         .key_notes("RW and ACCESS due to the optional `GET` argument")
-        .doc("string", "1.0.0"),
+        .doc("string", "1.0.0")
+        .validated_by(validate_set),
     Spec::read(2, "get", 2, get)
         .with(&[F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
@@ -42,7 +43,9 @@ pub(super) const ROWS: &[Spec] = &[
         .keys_at(1, 1, 1)
         .key_flags(&["RW access update"])
         .key_notes("RW and UPDATE because it changes the TTL")
-        .doc("string", "6.2.0"),
+        .doc("string", "6.2.0")
+        .validated_by(validate_getex)
+        .bare(2),
     Spec::write(5, "getset", 3, getset)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
@@ -53,16 +56,18 @@ pub(super) const ROWS: &[Spec] = &[
         .keys_at(1, 1, 1)
         .key_flags(&["OW insert"])
         .doc("string", "1.0.0"),
-    Spec::write(7, "setex", 4, setex)
+    Spec::write(7, "setex", 4, |writer, args| SETEX.apply(writer, args))
         .with(&[F::DENYOOM, F::CAT_STRING])
         .keys_at(1, 1, 1)
         .key_flags(&["OW update"])
-        .doc("string", "2.0.0"),
-    Spec::write(8, "psetex", 4, psetex)
+        .doc("string", "2.0.0")
+        .validated_by(|args| SETEX.validate(args)),
+    Spec::write(8, "psetex", 4, |writer, args| PSETEX.apply(writer, args))
         .with(&[F::DENYOOM, F::CAT_STRING])
         .keys_at(1, 1, 1)
         .key_flags(&["OW update"])
-        .doc("string", "2.6.0"),
+        .doc("string", "2.6.0")
+        .validated_by(|args| PSETEX.validate(args)),
     Spec::read(9, "mget", -2, mget)
         .with(&[F::FAST, F::CAT_STRING])
         .keys_at(1, -1, 1)
@@ -73,12 +78,14 @@ pub(super) const ROWS: &[Spec] = &[
         .keys_at(1, -1, 2)
         .key_flags(&["OW update"])
         .doc("string", "1.0.1")
+        .validated_by(|args| pairs(args, "mset").map(drop))
         .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
     Spec::write(11, "msetnx", -3, msetnx)
         .with(&[F::DENYOOM, F::CAT_STRING])
         .keys_at(1, -1, 2)
         .key_flags(&["OW insert"])
         .doc("string", "1.0.1")
+        .validated_by(|args| pairs(args, "msetnx").map(drop))
         .tips(&["request_policy:multi_shard", "response_policy:agg_min"]),
     Spec::write(12, "append", 3, append)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
@@ -101,7 +108,8 @@ pub(super) const ROWS: &[Spec] = &[
     Spec::write(16, "setrange", 4, setrange)
         .with(&[F::DENYOOM, F::CAT_STRING])
         .keys_at(1, 1, 1)
-        .doc("string", "2.2.0"),
+        .doc("string", "2.2.0")
+        .validated_by(|args| offset(args).map(drop)),
     Spec::write(17, "incr", 2, incr)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
@@ -116,12 +124,14 @@ pub(super) const ROWS: &[Spec] = &[
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
         .key_flags(&["RW access update"])
-        .doc("string", "1.0.0"),
+        .doc("string", "1.0.0")
+        .validated_by(|args| increment(args).map(drop)),
     Spec::write(20, "decrby", 3, decrby)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
         .key_flags(&["RW access update"])
-        .doc("string", "1.0.0"),
+        .doc("string", "1.0.0")
+        .validated_by(|args| decrement(args).map(drop)),
     Spec::write(21, "incrbyfloat", 3, incrbyfloat)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
@@ -166,12 +176,12 @@ fn setnx(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
 }
 
 fn mset(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    put_pairs(writer, pairs(args, "mset")?);
+    put_pairs(writer, pairs(args.from(0), "mset")?);
     Ok(Reply::Ok)
 }
 
 fn msetnx(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    let pairs = pairs(args, "msetnx")?;
+    let pairs = pairs(args.from(0), "msetnx")?;
     if pairs.iter().any(|[key, _]| writer.get(key).is_some()) {
         return Ok(Reply::Integer(0));
     }
@@ -180,8 +190,8 @@ fn msetnx(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
 }
 
 /// Returns the arguments as keys and values.
-fn pairs<'a>(args: &'a Args<'_>, command: &str) -> Result<&'a [[&'a [u8]; 2]], Reply> {
-    match args.from(0).as_chunks::<2>() {
+fn pairs<'s, 'a>(args: &'s [&'a [u8]], command: &str) -> Result<&'s [[&'a [u8]; 2]], Reply> {
+    match args.as_chunks::<2>() {
         (pairs, []) => Ok(pairs),
         _ => {
             let text = format!("ERR wrong number of arguments for '{command}' command");

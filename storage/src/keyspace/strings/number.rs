@@ -1,6 +1,6 @@
 //! Counting: INCR, DECR, INCRBY, DECRBY, INCRBYFLOAT.
 
-use super::super::command::Args;
+use super::super::command::{Args, at};
 use super::super::float::Extended;
 use super::super::number::integer;
 use super::super::value::Value;
@@ -15,13 +15,21 @@ pub(super) fn decr(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Re
 }
 
 pub(super) fn incrby(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    add(writer, args.at(0), integer(args.at(1))?)
+    add(writer, args.at(0), increment(args.from(0))?)
 }
 
 pub(super) fn decrby(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    let amount = integer(args.at(1))?;
-    let amount = amount.checked_neg().ok_or(Reply::error("ERR decrement would overflow"))?;
-    add(writer, args.at(0), amount)
+    add(writer, args.at(0), decrement(args.from(0))?)
+}
+
+/// Returns what INCRBY adds.
+pub(super) fn increment(args: &[&[u8]]) -> Result<i64, Reply> {
+    integer(at(args, 1))
+}
+
+/// Returns what DECRBY adds.
+pub(super) fn decrement(args: &[&[u8]]) -> Result<i64, Reply> {
+    increment(args)?.checked_neg().ok_or(Reply::error("ERR decrement would overflow"))
 }
 
 fn add(writer: &mut Writer<'_>, key: &[u8], amount: i64) -> Result<Reply, Reply> {

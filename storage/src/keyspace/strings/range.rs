@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::super::command::Args;
+use super::super::command::{Args, at};
 use super::super::number::{self, integer};
 use super::super::reply::TOO_LONG;
 use super::super::value::{Value, edit};
@@ -28,8 +28,7 @@ pub(super) fn append(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, 
 
 pub(super) fn setrange(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let (key, patch) = (args.at(0), args.at(2));
-    let offset = integer(args.at(1))?;
-    let offset = usize::try_from(offset).map_err(|_| Reply::error("ERR offset is out of range"))?;
+    let offset = offset(args.from(0))?;
     let length = writer.string(key)?.map_or(0, Bytes::len);
     if patch.is_empty() {
         return Ok(number::reply(length));
@@ -48,6 +47,11 @@ pub(super) fn setrange(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply
         }
     }
     Ok(number::reply(length.max(end)))
+}
+
+/// Returns where SETRANGE writes.
+pub(super) fn offset(args: &[&[u8]]) -> Result<usize, Reply> {
+    usize::try_from(integer(at(args, 1))?).map_err(|_| Reply::error("ERR offset is out of range"))
 }
 
 pub(super) fn getrange(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {

@@ -1,7 +1,7 @@
 //! SET and GETEX with their options, SETEX and PSETEX.
 
-use super::super::command::Args;
-use super::super::expire::{Ttl, Unit, deadline};
+use super::super::command::{Args, at, from, upper};
+use super::super::expire::{ANY_TIME, Ttl, Unit, deadline};
 use super::super::reply::SYNTAX;
 use super::super::value::Value;
 use super::super::{Reply, Writer};
@@ -32,7 +32,7 @@ impl<'a> Options<'a> {
         let mut args = args.iter();
         while let Some(option) = args.next() {
             let has_ttl = options.ttl.is_some();
-            match option.to_ascii_uppercase().as_slice() {
+            match upper(option, &mut [0; 16]) {
                 b"NX" if is_set && !options.if_present => options.if_absent = true,
                 b"XX" if is_set && !options.if_absent => options.if_present = true,
                 b"GET" if is_set => options.get = true,
@@ -64,10 +64,20 @@ impl<'a> Options<'a> {
     }
 }
 
+/// Reads the options of SET, and the deadline that they ask for.
+fn set_options<'a>(args: &[&'a [u8]], now: u64) -> Result<(Options<'a>, Option<u64>), Reply> {
+    let options = Options::parse(from(args, 2), Command::Set)?;
+    let deadline = options.ttl.map(|ttl| deadline(ttl, now, "set")).transpose()?;
+    Ok((options, deadline))
+}
+
+pub(super) fn validate_set(args: &[&[u8]]) -> Result<(), Reply> {
+    set_options(args, ANY_TIME).map(drop)
+}
+
 pub(super) fn set(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let key = args.at(0);
-    let options = Options::parse(args.from(2), Command::Set)?;
-    let deadline = options.ttl.map(|ttl| deadline(ttl, writer.now, "set")).transpose()?;
+    let (options, deadline) = set_options(args.from(0), writer.now)?;
     let old = if options.get { writer.string(key)?.cloned() } else { None };
     let exists = (options.if_absent || options.if_present) && writer.get(key).is_some();
     let is_wanted = (!options.if_absent || !exists) && (!options.if_present || exists);
@@ -86,29 +96,45 @@ pub(super) fn set(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Rep
     })
 }
 
-pub(super) fn setex(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    set_for(writer, args, Unit::Seconds, "setex")
-}
-
-pub(super) fn psetex(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    set_for(writer, args, Unit::Milliseconds, "psetex")
-}
-
-fn set_for(
-    writer: &mut Writer<'_>,
-    args: &Args<'_>,
+/// SETEX and PSETEX, and what they differ in.
+pub(super) struct SetFor {
     unit: Unit,
-    command: &str,
-) -> Result<Reply, Reply> {
-    let ttl = Ttl { unit, is_absolute: false, amount: args.at(1) };
-    let deadline = deadline(ttl, writer.now, command)?;
-    writer.put(args.at(0), Value::copy_of(args.at(2)), Some(deadline));
-    Ok(Reply::Ok)
+    name: &'static str,
+}
+
+pub(super) const SETEX: SetFor = SetFor { unit: Unit::Seconds, name: "setex" };
+pub(super) const PSETEX: SetFor = SetFor { unit: Unit::Milliseconds, name: "psetex" };
+
+impl SetFor {
+    fn deadline(&self, args: &[&[u8]], now: u64) -> Result<u64, Reply> {
+        let ttl = Ttl { unit: self.unit, is_absolute: false, amount: at(args, 1) };
+        deadline(ttl, now, self.name)
+    }
+
+    pub(super) fn validate(&self, args: &[&[u8]]) -> Result<(), Reply> {
+        self.deadline(args, ANY_TIME).map(drop)
+    }
+
+    pub(super) fn apply(&self, writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+        let deadline = self.deadline(args.from(0), writer.now)?;
+        writer.put(args.at(0), Value::copy_of(args.at(2)), Some(deadline));
+        Ok(Reply::Ok)
+    }
+}
+
+/// Reads the options of GETEX. Whether its time to live is a number, Redis asks when it has found
+/// the key.
+fn getex_options<'a>(args: &[&'a [u8]]) -> Result<Options<'a>, Reply> {
+    Options::parse(from(args, 1), Command::Getex)
+}
+
+pub(super) fn validate_getex(args: &[&[u8]]) -> Result<(), Reply> {
+    getex_options(args).map(drop)
 }
 
 pub(super) fn getex(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let key = args.at(0);
-    let options = Options::parse(args.from(1), Command::Getex)?;
+    let options = getex_options(args.from(0))?;
     let Some(value) = writer.string(key)?.cloned() else { return Ok(Reply::Null) };
     if let Some(ttl) = options.ttl {
         let deadline = deadline(ttl, writer.now, "getex")?;

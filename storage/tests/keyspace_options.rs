@@ -1,0 +1,196 @@
+//! Wrong options of writes are refused before there is an entry, in the words in which applying one
+//! would refuse them.
+
+mod keyspace_support;
+
+use std::collections::BTreeSet;
+
+use keyspace_support::redis::Redis;
+use keyspace_support::{Db, split};
+use proptest::prelude::*;
+use raftkv_storage::keyspace::Reply;
+use raftkv_storage::keyspace::command::{Batch, Spec, all, lookup};
+
+/// Calls that are wrong whatever the key `k` holds, and what is said of them.
+const WRONG: &[(&str, &str)] = &[
+    ("SET k v NX XX", SYNTAX),
+    ("SET k v EX 1 PX 1", SYNTAX),
+    ("SET k v EX 1 KEEPTTL", SYNTAX),
+    ("SET k v EX", SYNTAX),
+    ("SET k v EX abc NX XX", SYNTAX),
+    ("SET k v PERSIST", SYNTAX),
+    ("SET k v nonsense-that-is-longer-than-any-option", SYNTAX),
+    ("SET k v EX abc", INTEGER),
+    ("SET k v GET PXAT 1.5", INTEGER),
+    ("SET k v EX 0", "ERR invalid expire time in 'set' command"),
+    ("SET k v px -1", "ERR invalid expire time in 'set' command"),
+    ("SET k v EX 9223372036854775807", "ERR invalid expire time in 'set' command"),
+    ("GETEX k nonsense", SYNTAX),
+    ("GETEX k EX", SYNTAX),
+    ("GETEX k EX 1 PERSIST", SYNTAX),
+    ("GETEX k NX", SYNTAX),
+    ("SETEX k abc v", INTEGER),
+    ("SETEX k 0 v", "ERR invalid expire time in 'setex' command"),
+    ("PSETEX k abc v", INTEGER),
+    ("PSETEX k -1 v", "ERR invalid expire time in 'psetex' command"),
+    ("MSET k v k", "ERR wrong number of arguments for 'mset' command"),
+    ("MSETNX k v k", "ERR wrong number of arguments for 'msetnx' command"),
+    ("SETRANGE k abc v", INTEGER),
+    ("SETRANGE k -1 v", "ERR offset is out of range"),
+    ("INCRBY k abc", INTEGER),
+    ("INCRBY k 9223372036854775808", INTEGER),
+    ("DECRBY k abc", INTEGER),
+    ("DECRBY k -9223372036854775808", "ERR decrement would overflow"),
+    ("COPY k b nonsense", SYNTAX),
+    ("COPY k b DB", SYNTAX),
+    ("COPY k b DB abc", INTEGER),
+    ("COPY k b DB 16", "ERR DB index is out of range"),
+    ("COPY k k", "ERR source and destination objects are the same"),
+    ("EXPIRE k abc", INTEGER),
+    ("EXPIRE k 1 nonsense", "ERR Unsupported option nonsense"),
+    ("EXPIRE k abc NX XX", "ERR NX and XX, GT or LT options at the same time are not compatible"),
+    ("EXPIRE k 9223372036854775807", "ERR invalid expire time in 'expire' command"),
+    ("EXPIRE k -9223372036854775808", "ERR invalid expire time in 'expire' command"),
+    ("PEXPIRE k 1 GT LT", "ERR GT and LT options at the same time are not compatible"),
+    ("EXPIREAT k 9223372036854775807", "ERR invalid expire time in 'expireat' command"),
+    ("PEXPIREAT k abc", INTEGER),
+    ("FLUSHALL nonsense", SYNTAX),
+    ("FLUSHALL ASYNC SYNC", SYNTAX),
+    ("FLUSHDB nonsense", SYNTAX),
+];
+const SYNTAX: &str = "ERR syntax error";
+const INTEGER: &str = "ERR value is not an integer or out of range";
+
+/// Calls with which something may be wrong, as Redis finds when it has looked at the key.
+const LATE: &[&str] = &[
+    "GETEX k EX abc",
+    "GETEX k PX 0",
+    "INCRBYFLOAT k abc",
+    "SETRANGE k 9223372036854775807 v",
+    "INCRBY k 9223372036854775807",
+];
+
+/// Calls that depend on the clock: the time of the entry is for the entry to say.
+const TIMELY: &[&str] = &["PEXPIRE k 9223372036854775807", "SET k v PX 9223372036854775807"];
+
+fn validating() -> impl Iterator<Item = &'static Spec> {
+    all().iter().filter(|row| row.has_validator())
+}
+
+fn parse(line: &str) -> (&'static Spec, Vec<Vec<u8>>) {
+    let mut args = split(line);
+    let name = args.remove(0);
+    (lookup(&name).expect("the command is in the table"), args)
+}
+
+fn slices(args: &[Vec<u8>]) -> Vec<&[u8]> {
+    args.iter().map(Vec::as_slice).collect()
+}
+
+/// Keyspaces in which a key is missing, a number, or something else.
+fn states() -> [Db; 3] {
+    [None, Some("SET k 5"), Some("SET k hello EX 100")].map(|line| {
+        let mut db = Db::new();
+        line.map(|line| db.run(line));
+        db
+    })
+}
+
+fn apply(db: &mut Db, spec: &'static Spec, args: &[&[u8]]) -> Reply {
+    let mut batch = Batch::new();
+    batch.push(spec, args);
+    db.execute(batch).pop().expect("a command has a reply")
+}
+
+#[test]
+fn wrong_options_are_refused_as_applying_them_would() {
+    for (line, error) in WRONG {
+        let (spec, args) = parse(line);
+        let args = slices(&args);
+        assert!(spec.accepts(args.len()), "{line}");
+        assert_eq!(spec.validate(&args), Err(Reply::error(*error)), "{line}");
+        for mut db in states() {
+            let before = db.keyspace.view().digest();
+            assert_eq!(apply(&mut db, spec, &args), Reply::error(*error), "{line}");
+            assert_eq!(db.keyspace.view().digest(), before, "{line}");
+        }
+    }
+    for line in LATE.iter().chain(TIMELY) {
+        let (spec, args) = parse(line);
+        assert_eq!(spec.validate(&slices(&args)), Ok(()), "{line}");
+    }
+    // The cluster's word for another database, after all that is wrong with the syntax.
+    let text = "ERR Copying to another database is not allowed in cluster mode";
+    for (line, error) in [
+        ("COPY k k DB 1", text),
+        ("COPY k b DB 1", text),
+        ("COPY k b DB 1 nonsense", SYNTAX),
+        ("COPY k b DB 1 DB 99", "ERR DB index is out of range"),
+    ] {
+        let (spec, args) = parse(line);
+        assert_eq!(spec.validate(&slices(&args)), Err(Reply::error(error)), "{line}");
+    }
+}
+
+#[test]
+fn every_row_that_validates_is_in_the_list_and_writes() {
+    let listed: BTreeSet<_> = WRONG.iter().map(|(line, _)| parse(line).0.name).collect();
+    assert_eq!(validating().map(|row| row.name).collect::<BTreeSet<_>>(), listed);
+    assert!(validating().all(Spec::is_write));
+}
+
+#[test]
+fn getex_without_options_is_get() {
+    let getex = lookup(b"getex").expect("GETEX is in the table");
+    assert_eq!(getex.in_effect(1).name, "get");
+    assert_eq!(getex.in_effect(2).name, "getex");
+    assert_eq!(getex.in_effect(0).name, "getex");
+    for mut db in states() {
+        let reply = apply(&mut db, getex, &[b"k"]);
+        assert_eq!(apply(&mut db, getex.in_effect(1), &[b"k"]), reply);
+    }
+    for row in all().iter().filter(|row| row.name != "getex") {
+        assert!((0..4).all(|args| row.in_effect(args).name == row.name), "{}", row.name);
+    }
+}
+
+/// Redis says the same of a key that holds something else than a string: it has not looked. Of the
+/// other calls it then says that the key is the matter.
+#[test]
+fn redis_finds_the_same_before_it_looks_at_the_key() {
+    let Some(mut redis) = Redis::start() else { return };
+    redis.call(&split("RPUSH k x"));
+    for (line, error) in WRONG {
+        assert_eq!(redis.call(&split(line)), *error, "{line}");
+    }
+    for line in LATE {
+        assert!(redis.call(&split(line)).starts_with("WRONGTYPE"), "{line}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What is refused before is refused after, whatever the arguments and at any time.
+    #[test]
+    fn what_is_refused_early_would_be_refused_late(
+        row in proptest::sample::select(validating().collect::<Vec<_>>()),
+        args in proptest::collection::vec(proptest::sample::select(vec![
+            "k", "b", "0", "1", "-1", "100", "abc", "9223372036854775807", "9223372036854775",
+            "5000000000000000000", "-9223372036854775808", "EX", "px", "EXAT", "PXAT", "NX", "xx",
+            "GT", "lt", "GET", "KEEPTTL", "PERSIST", "REPLACE", "DB", "SYNC", "",
+        ]), 0..7),
+        now in prop_oneof![Just(1), Just(1_700_000_000_000), Just(u64::MAX / 2)],
+    ) {
+        let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
+        prop_assume!(row.accepts(args.len()));
+        let early = row.validate(&args);
+        for mut db in states() {
+            db.now = db.now.max(now);
+            let late = apply(&mut db, row, &args);
+            if let Err(early) = &early {
+                prop_assert_eq!(early, &late);
+            }
+        }
+    }
+}
