@@ -42,6 +42,7 @@ pub struct Batch {
     entry: Vec<u8>,
     len: usize,
     is_heavy: bool,
+    origin: u64,
 }
 
 impl Batch {
@@ -79,6 +80,17 @@ impl Batch {
             buffer.extend_from_slice(arg);
         }
         self.len += 1;
+    }
+
+    /// Says who asks, for those who are told of changes but not of their own. Not in the log.
+    pub fn set_origin(&mut self, origin: u64) {
+        self.origin = origin;
+    }
+
+    /// Returns who asks; zero if it was not said.
+    #[must_use]
+    pub fn origin(&self) -> u64 {
+        self.origin
     }
 
     /// Returns how many commands there are.

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
+use super::changes::Changes;
 use super::store::Store;
 use super::value::{Item, Value};
 use crate::types::Index;
@@ -24,6 +25,7 @@ pub(super) struct Database {
     deadlines: BTreeSet<(u64, Bytes)>,
     /// What was flushed and is still to be dropped.
     garbage: Vec<Garbage>,
+    changes: Changes,
 }
 
 /// Keys that are gone for every reader, but not from memory.
@@ -37,6 +39,11 @@ impl Database {
     /// Returns the keys.
     pub(super) fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Returns what keeps account of changed keys.
+    pub(super) fn changes(&mut self) -> &mut Changes {
+        &mut self.changes
     }
 
     /// Returns how many keys have a deadline.
@@ -54,6 +61,7 @@ impl Database {
         let item = self.store.upsert(key);
         item.value = value;
         item.version = version;
+        self.changes.note(&item.key);
         change_deadline(&mut self.deadlines, item, deadline);
     }
 
@@ -61,12 +69,14 @@ impl Database {
     pub(super) fn edit(&mut self, key: &[u8], version: Index) -> Option<&mut Value> {
         let item = self.store.get_mut(key)?;
         item.version = version;
+        self.changes.note(&item.key);
         Some(&mut item.value)
     }
 
     /// Sets or clears a key's deadline, if the key is there.
     pub(super) fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
         if let Some(item) = self.store.get_mut(key) {
+            self.changes.note(&item.key);
             change_deadline(&mut self.deadlines, item, deadline);
         }
     }
@@ -74,6 +84,7 @@ impl Database {
     /// Removes a key, and returns what there was.
     pub(super) fn remove(&mut self, key: &[u8]) -> Option<Item> {
         let mut item = self.store.remove(key)?;
+        self.changes.note(&item.key);
         if let Some(deadline) = item.deadline {
             let mut pair = (deadline, std::mem::take(&mut item.key));
             let is_known = self.deadlines.remove(&pair);
@@ -91,6 +102,7 @@ impl Database {
                 return;
             }
             let Some((_, key)) = self.deadlines.pop_first() else { return };
+            self.changes.note_death(&key);
             let removed = self.store.remove(&key);
             assert!(removed.is_some(), "every deadline belongs to a key of the store");
         }
@@ -98,6 +110,7 @@ impl Database {
 
     /// Removes all keys at once. They wait in the garbage to be dropped where it hurts nobody.
     pub(super) fn clear(&mut self) {
+        self.changes.note_all();
         let store = std::mem::take(&mut self.store);
         let deadlines = std::mem::take(&mut self.deadlines);
         if store.len() > 0 {

@@ -12,7 +12,7 @@
 //!   holds
 //! - `strings`, `generic`, `scan`, `expire`, `server`, [`http`], [`slots`]: rows and handlers ·
 //!   `session`: rows alone
-//! - `snapshot`: all of it as bytes, and its digest
+//! - `snapshot`: all of it as bytes, and its digest · [`changes`]: which keys an entry changed
 //!
 //! The time in the log never runs backwards: entry by entry, `now = max(now, entry's time)`. A key
 //! is dead from `now ≥ deadline` on, for all commands at once. Only DBSIZE, [`View::len`] and
@@ -20,6 +20,7 @@
 //! when thousands died together.
 
 mod batch;
+pub mod changes;
 pub mod command;
 mod database;
 mod expire;
@@ -47,6 +48,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::types::Index;
+use changes::Changes;
 use command::{Args, Handler, Reads, Spec, decode};
 use database::Database;
 pub use reply::Reply;
@@ -113,6 +115,11 @@ impl Keyspace {
     #[must_use]
     pub fn read(&self, reads: &Reads, clock_ms: u64) -> Vec<Reply> {
         read_all(self.database.store(), self.now, reads, clock_ms)
+    }
+
+    /// Returns what keeps account of changed keys, while somebody wants to know them.
+    pub fn changes(&mut self) -> &mut Changes {
+        self.database.changes()
     }
 
     /// Returns the time in the log, milliseconds since 1970.

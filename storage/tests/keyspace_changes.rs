@@ -1,0 +1,131 @@
+//! Which keys an entry changes: none that has changed may be left out, whatever the command.
+
+mod keyspace_support;
+
+use std::collections::BTreeSet;
+
+use keyspace_support::{Db, Random, push, seed};
+use raftkv_storage::keyspace::Reply;
+use raftkv_storage::keyspace::changes::{Change, NOBODY};
+use raftkv_storage::keyspace::command::{Batch, Stamp, by_id};
+
+/// What commands are tried with: all of these may become keys.
+const WORDS: [&str; 26] = [
+    "a", "b", "c", "d", "", "EX", "PX", "EXAT", "NX", "XX", "GT", "GET", "KEEPTTL", "PERSIST",
+    "REPLACE", "0", "1", "2", "1.5", "-1", "3000", "1003000", "*", "\u{1}", "\u{0}", "+",
+];
+
+/// What a client can see of a key.
+fn seen(db: &Db, key: &str) -> Vec<Reply> {
+    let mut batch = Batch::new();
+    for command in ["GET", "PEXPIRETIME"] {
+        push(&mut batch, &[command.as_bytes(), key.as_bytes()]);
+    }
+    let stamp = Stamp { time_ms: db.now, seed: 0 };
+    db.keyspace.view().read(&batch.into_parts(stamp).0, db.now)
+}
+
+/// Compares what is seen with what was, and returns how many keys have changed.
+fn assert_told(before: &mut [Vec<Reply>], db: &mut Db, what: &str) -> usize {
+    let changes = db.keyspace.changes().take();
+    let told: BTreeSet<_> = changes.iter().map(|change| change.key.clone()).collect();
+    let mut changed = 0;
+    for (word, before) in WORDS.iter().zip(before) {
+        let now = seen(db, word);
+        if now != *before {
+            changed += 1;
+            *before = now;
+            let key = bytes::Bytes::from(*word);
+            assert!(
+                told.contains(&Some(key)) || told.contains(&None),
+                "{what}: {word:?}: {told:?}"
+            );
+        }
+    }
+    changed
+}
+
+#[test]
+fn no_change_is_left_out() {
+    let mut random = Random(seed());
+    let rows: Vec<_> = (0..=u16::MAX).filter_map(by_id).collect();
+    let mut db = Db::new();
+    db.keyspace.changes().want(true);
+    let mut changing = BTreeSet::new();
+    let mut before: Vec<_> = WORDS.iter().map(|word| seen(&db, word)).collect();
+    for _ in 0..30_000 {
+        if random.below(20) == 0 {
+            db.pass(random.below(2000) as u64);
+            assert_told(&mut before, &mut db, "time");
+            continue;
+        }
+        if random.below(3) == 0 {
+            db.run("SET a 1 EX 3000");
+            assert_told(&mut before, &mut db, "SET");
+        }
+        let spec = rows[random.below(rows.len())];
+        let args: Vec<&str> = (0..random.below(5))
+            .map(|_| if random.below(2) == 0 { "a" } else { random.pick(&WORDS) })
+            .collect();
+        let mut batch = Batch::new();
+        batch.push(spec, &args.iter().map(|arg| arg.as_bytes()).collect::<Vec<_>>());
+        db.execute(batch);
+        if assert_told(&mut before, &mut db, &format!("{} {args:?}", spec.name)) > 0 {
+            changing.insert(spec.name);
+        }
+    }
+    // Every command that writes has shown what it does, but for the picky ones.
+    let never: Vec<_> = rows
+        .iter()
+        .filter(|spec| spec.is_write() && !changing.contains(spec.name))
+        .filter(|spec| !["getex", "http.put", "http.delete"].contains(&spec.name))
+        .map(|spec| spec.name)
+        .collect();
+    assert!(never.is_empty(), "{never:?} never changed anything");
+}
+
+fn changed(key: &str, origin: u64) -> Change {
+    Change { key: Some(key.to_owned().into()), origin }
+}
+
+#[test]
+fn changes_stand_in_order_and_say_whose_they_are() {
+    let mut db = Db::new();
+    db.run("SET unwanted v");
+    assert_eq!(db.keyspace.changes().take(), []);
+    db.keyspace.changes().want(true);
+    db.keyspace.changes().attribute(7);
+    db.run("MSET b 1 a 2");
+    db.run("SET mortal v PX 100");
+    db.run("SET a 3 NX");
+    db.run("DEL none");
+    db.run("RENAME a c");
+    db.run("GETEX c");
+    db.run("GETEX c EX 1");
+    let expected = [("b", 7), ("a", 7), ("mortal", 7), ("a", 7), ("c", 7), ("c", 7)];
+    assert_eq!(db.keyspace.changes().take(), expected.map(|(key, origin)| changed(key, origin)));
+    // Whoever moves the time has not wished for a death.
+    db.now += 100;
+    db.run("SET d 1");
+    assert_eq!(db.keyspace.changes().take(), [changed("mortal", NOBODY), changed("d", 7)]);
+    db.run("FLUSHALL");
+    db.run("SET e 1");
+    let all = Change { key: None, origin: NOBODY };
+    assert_eq!(db.keyspace.changes().take(), [all, changed("e", 7)]);
+}
+
+#[test]
+fn too_many_changes_are_a_change_of_everything() {
+    let mut db = Db::new();
+    db.keyspace.changes().want(true);
+    let all = [Change { key: None, origin: NOBODY }];
+    let key = "k".repeat(60_000);
+    for _ in 0..2 {
+        for _ in 0..400 {
+            db.run(&format!("SET {key} v"));
+        }
+        assert_eq!(db.keyspace.changes().take(), all);
+        db.run("SET k v");
+        assert_eq!(db.keyspace.changes().take(), [changed("k", 0)]);
+    }
+}
