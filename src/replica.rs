@@ -16,6 +16,7 @@ use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 
 use raftkv_frontends::{Error, Unavailable};
+use raftkv_storage::keyspace::changes::{Change, NOBODY};
 use raftkv_storage::keyspace::command::{self, Batch, Reads, Stamp, time_entry};
 use raftkv_storage::keyspace::{Keyspace, Reply, View};
 use raftkv_storage::types::{
@@ -52,6 +53,8 @@ pub struct Turn {
     /// Reads that are confirmed and may take long: to be carried out on their view, away from the
     /// loop.
     pub heavy: Vec<HeavyReads>,
+    /// Which keys have changed, if somebody wants to know: before `outcomes` are told.
+    pub changes: Vec<Change>,
     /// Large structures nobody needs any more, to be dropped away from the loop.
     pub garbage: Vec<Garbage>,
 }
@@ -77,6 +80,8 @@ pub struct HeavyReads {
 struct PendingWrite {
     entry: EntryId,
     request: RequestId,
+    /// Who asked, where that matters ([`Batch::origin`]).
+    origin: u64,
     /// The reads that stand before the first write of the batch. They are answered right before
     /// the entry is applied: that it was committed in this leader's term proves as much as a
     /// read round would.
@@ -164,6 +169,11 @@ impl Replica {
         self.clock.advance(wall_ms);
     }
 
+    /// Says whether the changes of this turn are to be recorded.
+    pub fn want_changes(&mut self, is_wanted: bool) {
+        self.keyspace.changes().want(is_wanted);
+    }
+
     /// A tick of the core's timers has passed.
     pub fn tick(&mut self) {
         self.raft.tick();
@@ -195,10 +205,11 @@ impl Replica {
             self.outcomes.push((request, Err(error)));
             return;
         }
+        let origin = batch.origin();
         let (reads, payload) = batch.into_parts(self.stamp());
         let payload = payload.expect("a batch with writes has a payload");
         match self.raft.propose(payload) {
-            Ok(entry) => self.writes.push_back(PendingWrite { entry, request, reads }),
+            Ok(entry) => self.writes.push_back(PendingWrite { entry, request, origin, reads }),
             Err(error) => self.refuse(request, &error),
         }
     }
@@ -263,6 +274,7 @@ impl Replica {
             promises: ready.promises,
             outcomes: std::mem::take(&mut self.outcomes),
             heavy,
+            changes: self.keyspace.changes().take(),
             garbage: std::mem::take(&mut self.garbage),
         }
     }
@@ -327,9 +339,10 @@ impl Replica {
         }
         let waiting = self.writes.pop_front_if(|write| write.entry.index == entry.id.index);
         let clock_ms = self.clock.now_ms();
-        let leading =
-            waiting.as_ref().filter(|write| write.entry == entry.id && !write.reads.is_empty());
+        let ours = waiting.as_ref().filter(|write| write.entry == entry.id);
+        let leading = ours.filter(|write| !write.reads.is_empty());
         let mut replies = leading.map(|write| self.keyspace.read(&write.reads, clock_ms));
+        self.keyspace.changes().attribute(ours.map_or(NOBODY, |write| write.origin));
         let applied = match &entry.payload {
             Payload::Command(payload) => self.keyspace.apply(entry.id.index, payload),
             Payload::Noop | Payload::Configuration(_) => Vec::new(),
@@ -368,7 +381,10 @@ impl Replica {
         let (incoming, keyspace) =
             self.incoming.take().expect("the core installs only what it was given");
         assert!(incoming == *meta, "the core installs the snapshot it was given in this turn");
-        self.garbage.push(Box::new(std::mem::replace(&mut self.keyspace, keyspace)));
+        let mut old = std::mem::replace(&mut self.keyspace, keyspace);
+        std::mem::swap(self.keyspace.changes(), old.changes());
+        self.keyspace.changes().note_all();
+        self.garbage.push(Box::new(old));
     }
 
     fn discard_incoming(&mut self) {
@@ -393,6 +409,8 @@ impl Replica {
                 self.outcomes.push((request, Err(not_done(leader))));
             }
             self.time_entry = None;
+            // What is changed elsewhere from now on is not known here in time.
+            self.keyspace.changes().note_all();
         }
         if leads.is_some() {
             self.clock.restart(self.keyspace.time_ms());

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use raftkv::raft::{Envelope, Message, Options, Recovered, Role};
 use raftkv::replica::{ENTRY_BYTES_MAX, Outcome, Replica, RequestId, Turn};
 use raftkv_frontends::{Error, Unavailable};
+use raftkv_storage::keyspace::changes::{Change, NOBODY};
 use raftkv_storage::keyspace::command::{self, Batch};
 use raftkv_storage::keyspace::{Keyspace, Reply};
 use raftkv_storage::types::{Configuration, NodeId, SnapshotMeta};
@@ -38,6 +39,7 @@ struct Cluster {
     network: VecDeque<Envelope>,
     outcomes: BTreeMap<RequestId, Vec<Outcome>>,
     wall_ms: BTreeMap<NodeId, u64>,
+    changes: BTreeMap<NodeId, Vec<Change>>,
     next: u64,
 }
 
@@ -56,6 +58,7 @@ impl Cluster {
             network: VecDeque::new(),
             outcomes: BTreeMap::new(),
             wall_ms: ids.iter().map(|id| (*id, 1_000_000)).collect(),
+            changes: BTreeMap::new(),
             next: 0,
         }
     }
@@ -84,7 +87,7 @@ impl Cluster {
     fn turn(&mut self, id: NodeId) -> bool {
         let replica = self.replicas.get_mut(&id).unwrap();
         replica.set_time(self.wall_ms[&id]);
-        let Turn { messages, write, promises, outcomes, heavy, .. } = replica.turn();
+        let Turn { messages, write, promises, outcomes, heavy, changes, .. } = replica.turn();
         let quiet = messages.is_empty()
             && write.is_empty()
             && promises.is_empty()
@@ -94,6 +97,7 @@ impl Cluster {
             replica.persisted(last.id);
         }
         self.network.extend(messages.into_iter().chain(promises));
+        self.changes.entry(id).or_default().extend(changes);
         for heavy in heavy {
             let replies = heavy.view.read(&heavy.reads, heavy.clock_ms);
             self.outcomes.entry(heavy.request).or_default().push(Ok(replies));
@@ -334,15 +338,18 @@ fn an_installed_snapshot_replaces_the_keyspace_and_an_unwanted_one_does_not() {
         let keyspace = Keyspace::read_from(&mut &bytes[..]).unwrap();
         let message = Message::InstallSnapshot { meta };
         let replica = cluster.replicas.get_mut(&away).unwrap();
+        replica.want_changes(true);
         replica.install(Envelope { from: leader, to: away, term, message }, keyspace);
         replica.turn()
     };
     let turn = install(&mut cluster, meta.clone());
     assert_eq!(turn.write.snapshot.as_ref(), Some(&meta));
     assert_eq!(cluster.replicas[&away].view().digest(), view.digest());
+    let all = Change { key: None, origin: NOBODY };
+    assert_eq!(turn.changes, [all], "any key may have changed");
     // A second time it contains nothing new: the core only answers.
     let turn = install(&mut cluster, meta);
-    assert_eq!(turn.write.snapshot, None);
+    assert_eq!((turn.write.snapshot, turn.changes), (None, Vec::new()));
     assert_eq!(cluster.replicas[&away].view().digest(), view.digest());
     cluster.cut_off.clear();
     cluster.tick(200);
@@ -352,4 +359,33 @@ fn an_installed_snapshot_replaces_the_keyspace_and_an_unwanted_one_does_not() {
     let digests: BTreeSet<u128> =
         cluster.replicas.values().map(|replica| replica.view().digest()).collect();
     assert_eq!(digests.len(), 1);
+}
+
+/// Who caches what it has read here must learn of every change, and that it learns no more when
+/// others lead.
+#[test]
+fn changes_are_told_until_leadership_is_lost() {
+    let mut cluster = Cluster::new(&["A", "B", "C"]);
+    let leader = cluster.elect();
+    let follower = *cluster.replicas.keys().find(|id| **id != leader).unwrap();
+    cluster.run(leader, "SET unwanted v").unwrap();
+    // Until the followers have heard that it is committed.
+    cluster.tick(20);
+    cluster.replicas.values_mut().for_each(|replica| replica.want_changes(true));
+    let mut own = batch("SET k 1");
+    own.set_origin(7);
+    cluster.replicas.get_mut(&leader).unwrap().submit(RequestId(1_000), own);
+    cluster.run(leader, "GET k; SET l 1 PX 500; GET l").unwrap();
+    cluster.set_wall(leader, 1_000_500);
+    cluster.tick(20);
+    let change = |key: &'static str, origin: u64| Change { key: Some(key.into()), origin };
+    let expected = [change("k", 7), change("l", NOBODY), change("l", NOBODY)];
+    assert_eq!(cluster.changes[&leader], expected);
+    let told = cluster.changes[&follower].iter().map(|change| change.key.clone());
+    assert!(told.eq(expected.iter().map(|change| change.key.clone())), "a follower applies them");
+    let all = Change { key: None, origin: NOBODY };
+    cluster.changes.clear();
+    cluster.cut_off.insert(leader);
+    cluster.tick(200);
+    assert_eq!(cluster.changes[&leader], [all], "what others change now is not heard of");
 }

@@ -7,10 +7,12 @@
 pub mod http;
 pub mod resp;
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use raftkv_storage::keyspace::Reply;
+use raftkv_storage::keyspace::changes::Change;
 use raftkv_storage::keyspace::command::Batch;
 use raftkv_storage::types::{ClusterId, Index, NodeId, Term};
 use tokio::sync::watch;
@@ -30,6 +32,20 @@ pub trait Kv: Clone + Send + Sync + 'static {
     /// Returns figures that change with every entry; with `digest`, also the keyspace's digest,
     /// which costs a walk over it.
     fn status(&self, digest: bool) -> impl Future<Output = Result<Status, Error>> + Send;
+
+    /// Hands over who is told of changed keys; once for each store.
+    fn observe(&self, observer: Arc<dyn Observer>);
+}
+
+/// Who wants to know which keys change, because others keep copies of them.
+pub trait Observer: fmt::Debug + Send + Sync {
+    /// Returns whether changes are to be recorded. Asked before a store carries out what was
+    /// submitted: who has said yes before a read learns of all changes after it.
+    fn is_watching(&self) -> bool;
+
+    /// Takes note of changes, before those who made them are answered. The store's own thread calls
+    /// this, so it must not wait.
+    fn changed(&self, changes: &[Change]);
 }
 
 /// Why a batch was not carried out.

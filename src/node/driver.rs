@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::disk::{Disk, Done};
-use super::handle::Request;
+use super::handle::{Observed, Request};
 use super::snapshots::{Snapshots, Taken};
 use crate::raft;
 use crate::replica::{HeavyReads, Outcome, Replica, RequestId, Turn};
@@ -73,6 +73,7 @@ pub(crate) struct Driver {
     pub(crate) snapshots: Snapshots,
     /// What the frontends know of the cluster.
     pub(crate) cluster: watch::Sender<Arc<Cluster>>,
+    observed: Observed,
     /// Requests that wait for their outcome.
     waiting: BTreeMap<RequestId, Waiting>,
     last_request: u64,
@@ -113,6 +114,7 @@ impl Driver {
         transport: Transport,
         snapshots: Snapshots,
         cluster: watch::Sender<Arc<Cluster>>,
+        observed: Observed,
         identity: Option<ClusterId>,
     ) -> Self {
         Self {
@@ -122,6 +124,7 @@ impl Driver {
             transport,
             snapshots,
             cluster,
+            observed,
             waiting: BTreeMap::new(),
             last_request: 0,
             heavy_slots: Arc::new(Semaphore::new(HEAVY_READS_MAX)),
@@ -309,7 +312,8 @@ impl Driver {
 
     /// Takes a turn and carries it out.
     fn turn(&mut self) {
-        let Turn { messages, write, promises, outcomes, heavy, garbage } = self.replica.turn();
+        let turn = self.observed.turn(&mut self.replica);
+        let Turn { messages, write, promises, outcomes, heavy, changes: _, garbage } = turn;
         for envelope in messages {
             self.transport.send(envelope);
         }

@@ -1,13 +1,13 @@
 //! What the frontends hold of a node: a queue into its loop, and what is known of the cluster.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use raftkv_frontends::{Cluster, Error, Kv, Status, Unavailable};
+use raftkv_frontends::{Cluster, Error, Kv, Observer, Status, Unavailable};
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::command::Batch;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
-use crate::replica::Outcome;
+use crate::replica::{Outcome, Replica, Turn};
 
 /// Requests that wait for the loop's next turn. A connection has one under way at a time, and waits
 /// when the queue is full.
@@ -36,6 +36,25 @@ pub(crate) struct Handle {
     requests: mpsc::Sender<Request>,
     cluster: watch::Receiver<Arc<Cluster>>,
     bytes: Arc<Semaphore>,
+    observed: Observed,
+}
+
+/// Who is told of changes, once a frontend has said so.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Observed(Arc<OnceLock<Arc<dyn Observer>>>);
+
+impl Observed {
+    /// Has the replica take a turn, and tells which keys that has changed, if anybody wants to
+    /// know: who has asked to know before a read was submitted is asked before it is done.
+    pub(crate) fn turn(&self, replica: &mut Replica) -> Turn {
+        let observer = self.0.get().filter(|observer| observer.is_watching());
+        replica.want_changes(observer.is_some());
+        let turn = replica.turn();
+        if let Some(observer) = observer.filter(|_| !turn.changes.is_empty()) {
+            observer.changed(&turn.changes);
+        }
+        turn
+    }
 }
 
 impl Handle {
@@ -43,7 +62,12 @@ impl Handle {
     pub(crate) fn new(cluster: watch::Receiver<Arc<Cluster>>) -> (Self, mpsc::Receiver<Request>) {
         let (requests, receiver) = mpsc::channel(REQUESTS_MAX);
         let bytes = Arc::new(Semaphore::new(REQUEST_BYTES_MAX));
-        (Self { requests, cluster, bytes }, receiver)
+        (Self { requests, cluster, bytes, observed: Observed::default() }, receiver)
+    }
+
+    /// Returns where the loop finds who is told of changes.
+    pub(crate) fn observed(&self) -> Observed {
+        self.observed.clone()
     }
 
     fn check_loaded(&self) -> Result<(), Error> {
@@ -83,5 +107,10 @@ impl Kv for Handle {
         let request = Request::Status { digest, reply };
         self.requests.send(request).await.map_err(|_| stopping.clone())?;
         status.await.map_err(|_| stopping)
+    }
+
+    fn observe(&self, observer: Arc<dyn Observer>) {
+        let is_first = self.observed.0.set(observer).is_ok();
+        assert!(is_first, "one frontend is told of changes");
     }
 }

@@ -37,7 +37,7 @@ use crate::replica::Replica;
 use crate::transport::Transport;
 use disk::Disk;
 use driver::{Driver, Sources, TICK};
-use handle::Handle;
+use handle::{Handle, Observed};
 use snapshots::Snapshots;
 
 /// Messages from peers that wait for the loop; when it is full, the peers' streams wait.
@@ -58,6 +58,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let (stop_driver, driver_stop) = watch::channel(false);
     let (cluster, known) = watch::channel(Arc::new(loading(&config)));
     let (handle, requests) = Handle::new(known);
+    let observed = handle.observed();
     // Clients that come while the log is replayed are told so, rather than left waiting.
     let connections = connections::limits()?;
     let resp_options =
@@ -75,7 +76,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
 
     tokio::pin!(stop);
     let (mut driver, sources) = tokio::select! {
-        opened = open(&config, data_dir, cluster, requests) => opened?,
+        opened = open(&config, data_dir, cluster, observed, requests) => opened?,
         () = &mut stop => return Ok(()),
     };
     let service = driver.transport.service();
@@ -155,6 +156,7 @@ async fn open(
     config: &Config,
     data_dir: DataDir,
     cluster: watch::Sender<Arc<Cluster>>,
+    observed: Observed,
     requests: mpsc::Receiver<handle::Request>,
 ) -> anyhow::Result<(Driver, Sources)> {
     let snapshot_dir = data_dir.snapshot_dir();
@@ -193,7 +195,7 @@ async fn open(
     if let Some(cluster) = identity {
         disk.set_cluster(cluster);
     }
-    let driver = Driver::new(replica, disk, transport, snapshots, cluster, identity);
+    let driver = Driver::new(replica, disk, transport, snapshots, cluster, observed, identity);
     Ok((driver, Sources { requests, inbound, done, taken }))
 }
 

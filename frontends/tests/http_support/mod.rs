@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use raftkv_frontends::http::{Options, serve};
-use raftkv_frontends::{Cluster, Error, Kv, Member, PeerStatus, Role, Status};
+use raftkv_frontends::{Cluster, Error, Kv, Member, Observer, PeerStatus, Role, Status};
 use raftkv_storage::keyspace::command::{Batch, Stamp};
 use raftkv_storage::keyspace::{Keyspace, Reply};
 use raftkv_storage::types::{ClusterId, NodeId};
@@ -139,6 +139,8 @@ impl Kv for Memory {
             digest: digest.then_some(0xfeed),
         })
     }
+
+    fn observe(&self, _observer: Arc<dyn Observer>) {}
 }
 
 /// Waits, but not for ever: a test that hangs should say where.

@@ -6,9 +6,11 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use raftkv_frontends::resp::{Options, Server};
-use raftkv_frontends::{Cluster, Error, Kv, Member, PeerStatus, Role, Status};
-use raftkv_storage::keyspace::command::{Batch, Stamp};
+use raftkv_frontends::{Cluster, Error, Kv, Member, Observer, PeerStatus, Role, Status};
+use raftkv_storage::keyspace::changes::Change;
+use raftkv_storage::keyspace::command::{Batch, Stamp, time_entry};
 use raftkv_storage::keyspace::{Keyspace, Reply};
 use raftkv_storage::types::{ClusterId, NodeId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,6 +29,10 @@ struct Inner {
     batches: Mutex<Vec<usize>>,
     status: Mutex<Status>,
     cluster: watch::Sender<Arc<Cluster>>,
+    observer: Mutex<Option<Arc<dyn Observer>>>,
+    time_ms: AtomicU64,
+    /// Whether the replies to reads are held back.
+    held: watch::Sender<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,6 +74,9 @@ impl Memory {
             batches: Mutex::default(),
             status: Mutex::new(status()),
             cluster: watch::Sender::new(Arc::new(cluster())),
+            observer: Mutex::default(),
+            time_ms: AtomicU64::new(1_700_000_000_000),
+            held: watch::Sender::new(false),
         }))
     }
 
@@ -84,6 +93,41 @@ impl Memory {
     /// Changes the figures.
     pub(crate) fn change_status(&self, change: impl FnOnce(&mut Status)) {
         change(&mut self.0.status.lock().unwrap());
+    }
+
+    /// Holds the replies to reads back, or lets them go.
+    pub(crate) fn hold(&self, held: bool) {
+        self.0.held.send_replace(held);
+    }
+
+    /// Lets the time in the log pass.
+    pub(crate) fn pass(&self, milliseconds: u64) {
+        self.0.time_ms.fetch_add(milliseconds, Ordering::Relaxed);
+        self.apply(0, &time_entry(self.stamp()));
+    }
+
+    /// Says that the node no longer leads: what changes from now on is not known here.
+    pub(crate) fn depose(&self) {
+        let observer = self.0.observer.lock().unwrap().clone().unwrap();
+        observer.changed(&[Change { key: None, origin: 0 }]);
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp { time_ms: self.0.time_ms.load(Ordering::Relaxed), seed: 7 }
+    }
+
+    fn apply(&self, origin: u64, entry: &Bytes) -> Vec<Reply> {
+        let observer = self.0.observer.lock().unwrap().clone();
+        let observer = observer.filter(|observer| observer.is_watching());
+        let mut keyspace = self.0.keyspace.lock().unwrap();
+        let index = self.0.index.fetch_add(1, Ordering::Relaxed) + 1;
+        keyspace.changes().want(observer.is_some());
+        keyspace.changes().attribute(origin);
+        let replies = keyspace.apply(index, entry);
+        if let Some(observer) = observer {
+            observer.changed(&keyspace.changes().take());
+        }
+        replies
     }
 
     /// How many commands each batch had so far.
@@ -116,13 +160,14 @@ impl Kv for Memory {
                 Ok(replies.drain(..batch.len()).collect())
             }
             Mode::Real => {
-                let stamp = Stamp { time_ms: 1_700_000_000_000, seed: 7 };
+                let (origin, stamp) = (batch.origin(), self.stamp());
                 let (reads, entry) = batch.into_parts(stamp);
-                let mut keyspace = self.0.keyspace.lock().unwrap();
-                let mut replies = keyspace.read(&reads, stamp.time_ms);
+                let mut replies = self.0.keyspace.lock().unwrap().read(&reads, stamp.time_ms);
                 if let Some(entry) = entry {
-                    let index = self.0.index.fetch_add(1, Ordering::Relaxed) + 1;
-                    replies.extend(keyspace.apply(index, &entry));
+                    replies.extend(self.apply(origin, &entry));
+                } else {
+                    let mut held = self.0.held.subscribe();
+                    held.wait_for(|held| !held).await.unwrap();
                 }
                 Ok(replies)
             }
@@ -135,6 +180,10 @@ impl Kv for Memory {
 
     async fn status(&self, _digest: bool) -> Result<Status, Error> {
         Ok(self.0.status.lock().unwrap().clone())
+    }
+
+    fn observe(&self, observer: Arc<dyn Observer>) {
+        *self.0.observer.lock().unwrap() = Some(observer);
     }
 }
 
