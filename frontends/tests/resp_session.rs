@@ -297,7 +297,6 @@ async fn client_says_who_is_connected() {
         ),
         ("CLIENT NO-EVICT on\r\nCLIENT NO-EVICT x\r\n", "+OK\r\n-ERR syntax error\r\n"),
         ("CLIENT GETREDIR\r\n", ":-1\r\n"),
-        ("CLIENT TRACKING ON\r\n", "-ERR client side caching is not supported\r\n"),
         ("CLIENT UNBLOCK 3\r\n", ":0\r\n"),
         ("CLIENT LIST TYPE foo\r\n", "-ERR Unknown client type 'foo'\r\n"),
         ("CLIENT LIST TYPE pubsub\r\n", "$0\r\n\r\n"),

@@ -1,4 +1,4 @@
-//! The smallest clients that can tell the truth: RESP2 and HTTP/1.1 over a blocking socket with a
+//! The smallest clients that can tell the truth: RESP and HTTP/1.1 over a blocking socket with a
 //! time limit.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// No answer takes longer, on the slowest machine.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
 
-/// A RESP2 value.
+/// A RESP value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Simple(String),
@@ -17,9 +17,11 @@ pub(crate) enum Value {
     Bulk(Vec<u8>),
     Null,
     Array(Vec<Value>),
+    /// What comes unasked, in RESP3.
+    Push(Vec<Value>),
 }
 
-/// A connection that speaks RESP2.
+/// A connection that speaks RESP2, or what is needed of RESP3.
 #[derive(Debug)]
 pub(crate) struct Resp {
     stream: BufReader<TcpStream>,
@@ -76,14 +78,24 @@ impl Resp {
                     Value::Bulk(bytes)
                 }
             },
+            "_" => Value::Null,
             "*" => match usize::try_from(number()?) {
                 Err(_) => Value::Null,
-                Ok(length) => {
-                    Value::Array((0..length).map(|_| self.receive()).collect::<Result<_, _>>()?)
-                }
+                Ok(length) => Value::Array(self.receive_all(length)?),
             },
+            ">" | "%" => {
+                let length = usize::try_from(number()?).map_err(|_| io::ErrorKind::InvalidData)?;
+                match kind {
+                    ">" => Value::Push(self.receive_all(length)?),
+                    _ => Value::Array(self.receive_all(length * 2)?),
+                }
+            }
             _ => return Err(io::ErrorKind::InvalidData.into()),
         })
+    }
+
+    fn receive_all(&mut self, count: usize) -> io::Result<Vec<Value>> {
+        (0..count).map(|_| self.receive()).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use raftkv_storage::keyspace::Reply;
 use super::encode::Protocol;
 use super::registry::Client;
 use super::session::{Outcome, Replies, Session, help};
-use super::{Server, errors, scanner};
+use super::{Server, caching, errors, scanner};
 use crate::Kv;
 
 /// Names that clients give themselves are shown to others, so they are short.
@@ -22,7 +22,7 @@ pub(super) fn run<K: Kv>(
 ) -> Outcome {
     match subcommand {
         "id" => Reply::Integer(number(client.id)),
-        "info" => Reply::Verbatim(format!("{}\n", describe(client)).into()),
+        "info" => Reply::Verbatim(format!("{}\n", describe(server, client)).into()),
         "list" => list(server, args),
         "getname" => match client.seen().name.as_str() {
             "" => Reply::Null,
@@ -40,17 +40,10 @@ pub(super) fn run<K: Kv>(
         "kill" => return kill(server, client, args),
         "no-evict" if is_on_or_off(args[0]) => Reply::Ok,
         "no-evict" => errors::syntax(),
-        "getredir" => Reply::Integer(-1),
-        "trackinginfo" => Reply::Map(vec![
-            (Reply::bulk("flags"), Reply::Set(vec![Reply::bulk("off")])),
-            (Reply::bulk("redirect"), Reply::Integer(-1)),
-            (Reply::bulk("prefixes"), Reply::Array(Vec::new())),
-        ]),
-        "tracking" => tracking(args),
-        "caching" => Reply::error(
-            "ERR CLIENT CACHING can be called only when the client is in tracking mode with \
-             OPTIN or OPTOUT mode enabled",
-        ),
+        "getredir" => Reply::Integer(caching::redirect(&server.tracking.mode(client.id))),
+        "trackinginfo" => caching::info(session, server, client),
+        "tracking" => caching::tracking(session, server, client, args),
+        "caching" => caching::caching(session, server, client, args[0]),
         "unblock" => match (scanner::integer(args[0]), &args[1..]) {
             (_, [_, _, ..]) => errors::unknown_subcommand_or_arity("client", "UNBLOCK"),
             (_, [reason])
@@ -127,16 +120,6 @@ fn reply(session: &mut Session, mode: &[u8]) -> Outcome {
     errors::syntax().into()
 }
 
-fn tracking(args: &[&[u8]]) -> Reply {
-    match args {
-        [mode, ..] if mode.eq_ignore_ascii_case(b"off") => Reply::Ok,
-        [mode, ..] if mode.eq_ignore_ascii_case(b"on") => {
-            Reply::error("ERR client side caching is not supported")
-        }
-        _ => errors::syntax(),
-    }
-}
-
 fn list<K: Kv>(server: &Server<K>, args: &[&[u8]]) -> Reply {
     let mut clients = server.clients.all();
     match args {
@@ -161,7 +144,7 @@ fn list<K: Kv>(server: &Server<K>, args: &[&[u8]]) -> Reply {
     }
     let mut text = String::new();
     for client in clients {
-        text.push_str(&describe(&client));
+        text.push_str(&describe(server, &client));
         text.push('\n');
     }
     Reply::Verbatim(text.into())
@@ -256,7 +239,9 @@ fn is_normal(kind: &[u8]) -> Result<bool, Reply> {
 }
 
 /// Returns a client's line in CLIENT LIST, without its end.
-fn describe(client: &Client) -> String {
+fn describe<K: Kv>(server: &Server<K>, client: &Client) -> String {
+    let tracking = server.tracking.mode(client.id);
+    let (flags, redirect) = (caching::letters(&tracking), caching::redirect(&tracking));
     let seen = client.seen().clone();
     let now = Instant::now();
     let age = now.saturating_duration_since(client.since).as_secs();
@@ -266,10 +251,10 @@ fn describe(client: &Client) -> String {
         Protocol::Resp3 => 3,
     };
     format!(
-        "id={} addr={} laddr={} fd=0 name={} age={age} idle={idle} flags=N db=0 \
+        "id={} addr={} laddr={} fd=0 name={} age={age} idle={idle} flags={flags} db=0 \
         sub=0 psub=0 ssub=0 \
          multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 \
-         tot-mem=0 events=r cmd={} user=default redir=-1 resp={resp} lib-name={} lib-ver={}",
+         tot-mem=0 events=r cmd={} user=default redir={redirect} resp={resp} lib-name={} lib-ver={}",
         client.id,
         client.peer,
         client.local,
@@ -294,8 +279,10 @@ fn number(id: u64) -> i64 {
 
 const HELP: &[&str] = &[
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CACHING (YES|NO)",
+    "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
     "GETREDIR",
-    "    Return -1: client side caching is not supported.",
+    "    Return the client ID we are redirecting to when tracking is enabled.",
     "GETNAME",
     "    Return the name of the current connection.",
     "ID",
@@ -314,8 +301,11 @@ const HELP: &[&str] = &[
     "    Say which library speaks.",
     "SETNAME <name>",
     "    Assign the name <name> to the current connection.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Control server assisted client side caching.",
     "TRACKINGINFO",
-    "    Report that tracking is off.",
+    "    Report tracking status for the current connection.",
     "NO-EVICT (ON|OFF)",
     "    Accepted: connections are never evicted.",
     "HELP",

@@ -2,6 +2,7 @@
 //!
 //! raftkv is configured by flags. Here it shows what corresponds to parameters that Redis has, and
 //! takes note of some that tools insist on setting, to no effect; every other parameter is refused.
+//! One does what it says: how many keys are tracked for clients that cache.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,7 @@ use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::glob;
 
 use super::session::help;
+use super::tracking::KEYS_MAX;
 use super::{Options, Server, errors, scanner};
 use crate::Kv;
 
@@ -28,6 +30,9 @@ enum Kind {
     /// Anything.
     Text,
 }
+
+/// The one parameter that has an effect.
+const TRACKING: &str = "tracking-table-max-keys";
 
 const COUNT: Kind = Kind::Integer(0, i64::MAX);
 const COUNT_32: Kind = Kind::Integer(0, i32::MAX as i64);
@@ -96,6 +101,7 @@ const NOTED: &[(&str, &str, Kind)] = &[
     ("stream-node-max-bytes", "4096", Kind::Memory),
     ("stream-node-max-entries", "100", COUNT),
     ("timeout", "0", COUNT_32),
+    (TRACKING, "", COUNT),
     ("zset-max-listpack-entries", "128", COUNT),
     ("zset-max-listpack-value", "64", Kind::Memory),
     ("zset-max-ziplist-entries", "128", COUNT),
@@ -140,6 +146,7 @@ impl Parameters {
         all.extend(own.map(|(name, value)| (name, Parameter { value, kind: None })));
         all.entry("proto-max-bulk-len")
             .and_modify(|parameter| parameter.value = options.max_bulk_bytes.to_string());
+        all.entry(TRACKING).and_modify(|parameter| parameter.value = KEYS_MAX.to_string());
         Self(Mutex::new(all))
     }
 
@@ -151,7 +158,7 @@ impl Parameters {
 pub(super) fn run<K: Kv>(server: &Server<K>, subcommand: &str, args: &[&[u8]]) -> Reply {
     match subcommand {
         "get" => get(&server.parameters, args),
-        "set" => set(&server.parameters, args),
+        "set" => set(server, args),
         "resetstat" => {
             server.stats.reset();
             Reply::Ok
@@ -170,11 +177,11 @@ fn get(parameters: &Parameters, patterns: &[&[u8]]) -> Reply {
 }
 
 /// All or nothing.
-fn set(parameters: &Parameters, args: &[&[u8]]) -> Reply {
+fn set<K: Kv>(server: &Server<K>, args: &[&[u8]]) -> Reply {
     if !args.len().is_multiple_of(2) {
         return errors::syntax();
     }
-    let mut all = parameters.lock();
+    let mut all = server.parameters.lock();
     let mut changes = Vec::with_capacity(args.len() / 2);
     for pair in args.chunks_exact(2) {
         let name = String::from_utf8_lossy(&pair[0][..pair[0].len().min(128)]).to_lowercase();
@@ -204,6 +211,9 @@ fn set(parameters: &Parameters, args: &[&[u8]]) -> Reply {
         changes.push((*known, value));
     }
     for (name, value) in changes {
+        if name == TRACKING {
+            server.tracking.set_keys_max(value.parse().unwrap_or(KEYS_MAX));
+        }
         if let Some(parameter) = all.get_mut(name) {
             parameter.value = value;
         }
@@ -216,7 +226,8 @@ const HELP: &[&str] = &[
     "GET <pattern>",
     "    Return parameters matching the glob-like <pattern> and their values.",
     "SET <directive> <value>",
-    "    Take note of <value>, to no effect: raftkv is configured by flags.",
+    "    Take note of <value>, to no effect but for tracking-table-max-keys: raftkv is configured \
+     by flags.",
     "RESETSTAT",
     "    Reset statistics reported by the INFO command.",
     "REWRITE",

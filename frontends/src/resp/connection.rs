@@ -59,6 +59,15 @@ enum Flow {
     Reject,
 }
 
+/// How a command for the keyspace is carried out.
+#[derive(Clone, Copy, Debug)]
+struct Manner {
+    /// Whether its reply is not sent.
+    is_silent: bool,
+    /// Whether the client is told when its keys change.
+    is_tracked: bool,
+}
+
 /// A request that is complete: its arguments, and where they are in the input.
 struct Call<'a> {
     args: &'a [&'a [u8]],
@@ -100,7 +109,6 @@ where
                 return self.close(Flow::Reject).await;
             }
             let flow = self.drain().await?;
-            self.flush().await?;
             if flow != Flow::More {
                 return self.close(flow).await;
             }
@@ -111,15 +119,27 @@ where
 
     /// Reads what there is; false if there will be no more.
     async fn fill(&mut self) -> io::Result<bool> {
-        if self.is_at_end || self.client.is_stopping() {
-            return Ok(false);
-        }
-        self.input.reserve(self.read_bytes);
-        let read = tokio::select! {
-            biased;
-            read = self.reader.read_buf(&mut self.input) => read?,
-            () = self.client.asked_to_stop() => 0,
+        let read = loop {
+            if self.is_at_end || self.client.is_stopping() {
+                return Ok(false);
+            }
+            if self.take_pushes() {
+                let before = self.input.len();
+                self.flush().await?;
+                // A request that came meanwhile may be all that comes.
+                if self.input.len() > before {
+                    return Ok(true);
+                }
+            }
+            self.input.reserve(self.read_bytes);
+            tokio::select! {
+                biased;
+                read = self.reader.read_buf(&mut self.input) => break read?,
+                () = self.client.nudged() => {}
+            }
         };
+        // What happened before the requests came is told before they are answered.
+        self.take_pushes();
         self.server.stats.input_bytes.add(read as u64);
         // As much as is asked for comes: ask for more next time. Little comes: do not hold memory
         // for more.
@@ -137,7 +157,7 @@ where
         self.share.set(beyond) && self.server.held.bytes() > self.server.options.max_held_bytes
     }
 
-    /// Runs every request that has arrived completely.
+    /// Runs every request that has arrived completely, and sends the replies.
     async fn drain(&mut self) -> io::Result<Flow> {
         loop {
             let mut input = std::mem::take(&mut self.input);
@@ -145,6 +165,7 @@ where
             let mut start = 0;
             let flow = self.run_requests(&input, &mut start, &mut turn).await?;
             self.execute(&mut turn, &input).await?;
+            self.flush().await?;
             input.drain(..start);
             // What was read while replies were being sent comes behind what was not yet run.
             let has_more = !self.input.is_empty();
@@ -249,7 +270,9 @@ where
     async fn call(&mut self, call: &Call<'_>, turn: &mut Turn, input: &[u8]) -> io::Result<Flow> {
         let Some((name, args)) = call.args.split_first() else { return Ok(Flow::More) };
         let is_silent = self.session.is_silent_next();
-        let Some(spec) = command::lookup(name) else {
+        let spec = command::lookup(name);
+        let is_tracked = self.session.caching.next(spec);
+        let Some(spec) = spec else {
             if is_cross_protocol(name) {
                 return Ok(Flow::Close);
             }
@@ -268,7 +291,7 @@ where
         if spec.is_session() {
             return self.session_command(spec, args, is_silent, turn, input).await;
         }
-        self.keyspace_command(spec, call, is_silent, turn, input).await?;
+        self.keyspace_command(spec, call, Manner { is_silent, is_tracked }, turn, input).await?;
         Ok(Flow::More)
     }
 
@@ -315,7 +338,7 @@ where
         &mut self,
         spec: &'static Spec,
         call: &Call<'_>,
-        is_silent: bool,
+        Manner { is_silent, is_tracked }: Manner,
         turn: &mut Turn,
         input: &[u8],
     ) -> io::Result<()> {
@@ -344,6 +367,11 @@ where
         let is_alone = spec.is_heavy() || grows_values(spec);
         if (is_full || is_alone) && !turn.batch.is_empty() {
             self.execute(turn, input).await?;
+        }
+        // Not sooner: what was asked for before is answered, and its pushes have gone.
+        if is_tracked {
+            let keys = spec.keys(args).filter_map(|key| args.get(key).copied());
+            self.server.tracking.remember(self.client.id, keys);
         }
         turn.ask(spec, args, key, is_silent);
         if is_alone {

@@ -180,15 +180,15 @@ fn line(kind: u8, text: &[u8], out: &mut BytesMut) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn number(kind: u8, value: i64, out: &mut BytesMut) {
+pub(super) fn number(kind: u8, value: i64, out: &mut BytesMut) {
     line(kind, itoa::Buffer::new().format(value).as_bytes(), out);
 }
 
-fn length(kind: u8, value: usize, out: &mut BytesMut) {
+pub(super) fn length(kind: u8, value: usize, out: &mut BytesMut) {
     line(kind, itoa::Buffer::new().format(value).as_bytes(), out);
 }
 
-fn bulk(bytes: &[u8], out: &mut BytesMut) {
+pub(super) fn bulk(bytes: &[u8], out: &mut BytesMut) {
     out.reserve(bytes.len() + 16);
     length(b'$', bytes.len(), out);
     out.extend_from_slice(bytes);

@@ -121,11 +121,12 @@ fn clients<K: Kv>(facts: &Facts<'_, K>, text: &mut String) -> fmt::Result {
          cluster_connections:0\r\n\
          maxclients:{}\r\n\
          blocked_clients:0\r\n\
-         tracking_clients:0\r\n\
+         tracking_clients:{}\r\n\
          watching_clients:0\r\n\
          clients_in_timeout_table:0\r\n",
         facts.server.clients.len(),
         facts.server.options.max_connections,
+        facts.server.tracking.figures().clients,
     )
 }
 
@@ -174,7 +175,7 @@ fn persistence<K: Kv>(facts: &Facts<'_, K>, text: &mut String) -> fmt::Result {
 }
 
 fn stats<K: Kv>(facts: &Facts<'_, K>, text: &mut String) -> fmt::Result {
-    let stats = &facts.server.stats;
+    let (stats, tracking) = (&facts.server.stats, facts.server.tracking.figures());
     write!(
         text,
         "total_connections_received:{}\r\n\
@@ -189,6 +190,9 @@ fn stats<K: Kv>(facts: &Facts<'_, K>, text: &mut String) -> fmt::Result {
          evicted_keys:0\r\n\
          pubsub_channels:0\r\n\
          pubsub_patterns:0\r\n\
+         tracking_total_keys:{}\r\n\
+         tracking_total_items:{}\r\n\
+         tracking_total_prefixes:{}\r\n\
          total_error_replies:{}\r\n\
          total_batches:{}\r\n",
         stats.connections_received.value(),
@@ -196,6 +200,9 @@ fn stats<K: Kv>(facts: &Facts<'_, K>, text: &mut String) -> fmt::Result {
         stats.input_bytes.value(),
         stats.output_bytes.value(),
         stats.connections_rejected.value(),
+        tracking.keys,
+        tracking.items,
+        tracking.prefixes,
         stats.error_replies.value(),
         stats.batches.value(),
     )

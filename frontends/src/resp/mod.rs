@@ -4,8 +4,9 @@
 //! client finds it: then every cluster client follows a failover by itself. Reading order:
 //! [`scanner`] finds where a request ends, `connection` runs what has arrived as few batches,
 //! [`encode`] writes replies, [`errors`] words what went wrong; `session` and the files beside it
-//! answer what needs no key.
+//! answer what needs no key; `tracking` tells clients of what they have cached.
 
+mod caching;
 mod client;
 mod cluster;
 mod command;
@@ -17,9 +18,11 @@ mod hello;
 mod info;
 pub mod inline;
 mod pause;
+mod push;
 mod registry;
 pub mod scanner;
 mod session;
+mod tracking;
 mod turn;
 mod wait;
 
@@ -39,6 +42,7 @@ use connection::Connection;
 use pause::Paused;
 use registry::{Client, Held, Registry, Stats};
 use scanner::Limits;
+use tracking::Tracking;
 
 /// Every limit of this frontend, and what it says of itself.
 #[derive(Clone, Debug)]
@@ -117,7 +121,8 @@ pub struct Server<K> {
     options: Options,
     stats: Stats,
     held: Held,
-    clients: Registry,
+    clients: Arc<Registry>,
+    tracking: Arc<Tracking>,
     parameters: Parameters,
     paused: Paused,
     port: u16,
@@ -127,6 +132,9 @@ pub struct Server<K> {
 impl<K: Kv> Server<K> {
     /// Returns a server without connections; `port` is where clients are told it listens.
     pub fn new(kv: K, options: Options, port: u16) -> Arc<Self> {
+        let clients = Arc::<Registry>::default();
+        let tracking = Arc::new(Tracking::new(Arc::clone(&clients)));
+        kv.observe(Arc::<Tracking>::clone(&tracking));
         Arc::new(Self {
             kv,
             parameters: Parameters::new(&options, port),
@@ -134,7 +142,8 @@ impl<K: Kv> Server<K> {
             options,
             stats: Stats::default(),
             held: Held::default(),
-            clients: Registry::default(),
+            clients,
+            tracking,
             port,
             started: Instant::now(),
         })
@@ -182,6 +191,7 @@ struct Leaves<'a, K> {
 impl<K> Drop for Leaves<'_, K> {
     fn drop(&mut self) {
         self.server.clients.dismiss(self.client.id);
+        self.server.tracking.stop(self.client.id);
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::encode::Protocol;
+use super::push::Pushes;
 
 /// A number that only grows, until CONFIG RESETSTAT.
 #[derive(Debug, Default)]
@@ -115,8 +116,9 @@ impl Registry {
             local,
             since: Instant::now(),
             seen: Mutex::new(Seen::default()),
+            pushes: Pushes::default(),
             kill: Notify::new(),
-            stop: Notify::new(),
+            nudge: Notify::new(),
             is_stopping: AtomicBool::new(false),
         });
         self.lock().insert(id, Arc::clone(&client));
@@ -142,6 +144,10 @@ impl Registry {
         self.lock().values().cloned().collect()
     }
 
+    pub(super) fn find(&self, id: u64) -> Option<Arc<Client>> {
+        self.lock().get(&id).cloned()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.lock().len()
     }
@@ -159,8 +165,9 @@ pub(super) struct Client {
     pub(super) local: String,
     pub(super) since: Instant,
     seen: Mutex<Seen>,
+    pub(super) pushes: Pushes,
     kill: Notify,
-    stop: Notify,
+    nudge: Notify,
     is_stopping: AtomicBool,
 }
 
@@ -204,7 +211,7 @@ impl Client {
 
     fn ask_to_stop(&self) {
         self.is_stopping.store(true, Ordering::SeqCst);
-        self.stop.notify_one();
+        self.nudge.notify_one();
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -212,6 +219,21 @@ impl Client {
     }
 
     pub(super) async fn asked_to_stop(&self) {
-        self.stop.notified().await;
+        while !self.is_stopping() {
+            self.nudge.notified().await;
+        }
+    }
+
+    /// Tells the client something it has not asked for, if it speaks a protocol that can say it.
+    pub(super) fn push(&self, message: &[u8]) {
+        if self.seen().protocol == Protocol::Resp3 {
+            self.pushes.add(message);
+            self.nudge.notify_one();
+        }
+    }
+
+    /// Waits until there is a push, or the connection is asked to stop. Comes in vain at times.
+    pub(super) async fn nudged(&self) {
+        self.nudge.notified().await;
     }
 }

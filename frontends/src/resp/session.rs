@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::command::{self as table, Spec};
 
+use super::caching::{self, Caching};
 use super::encode::Protocol;
 use super::registry::Client;
 use super::{Server, client, cluster, command, config, errors, hello, info, scanner, wait};
@@ -16,6 +17,7 @@ use crate::Kv;
 pub(super) struct Session {
     pub(super) protocol: Protocol,
     pub(super) replies: Replies,
+    pub(super) caching: Caching,
     /// What CLIENT LIST shows as `cmd`.
     pub(super) last_command: &'static Spec,
 }
@@ -73,7 +75,12 @@ pub(super) fn is_independent(spec: &Spec) -> bool {
 impl Default for Session {
     fn default() -> Self {
         let last_command = table::lookup(b"ping").expect("the table has PING");
-        Self { protocol: Protocol::default(), replies: Replies::On, last_command }
+        Self {
+            protocol: Protocol::default(),
+            replies: Replies::On,
+            caching: Caching::default(),
+            last_command,
+        }
     }
 }
 
@@ -118,7 +125,7 @@ impl Session {
             "hello" => hello::hello(self, server, client, args),
             "readonly" | "readwrite" | "asking" => Reply::Ok,
             "quit" => return Outcome::Close(Reply::Ok),
-            "reset" => return self.reset(client),
+            "reset" => return self.reset(server, client),
             "time" => time(),
             "lolwut" => lolwut(server.options.version, args),
             "client" => {
@@ -137,7 +144,8 @@ impl Session {
     }
 
     /// RESET: the connection is as new, and says so whatever CLIENT REPLY was.
-    fn reset(&mut self, client: &Client) -> Outcome {
+    fn reset<K: Kv>(&mut self, server: &Server<K>, client: &Client) -> Outcome {
+        caching::stop(self, server, client);
         (self.protocol, self.replies) = (Protocol::default(), Replies::On);
         let mut seen = client.seen();
         seen.name.clear();

@@ -9,7 +9,7 @@ use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use super::{Connection, Flow, READ_BYTES_MAX, READ_BYTES_MIN};
 use crate::Kv;
-use crate::resp::encode::Step;
+use crate::resp::encode::{Protocol, Step};
 use crate::resp::errors;
 use crate::resp::turn::{Answer, Turn};
 
@@ -32,7 +32,8 @@ where
     /// Has the batch carried out and puts all answers into the output, in the order they were asked
     /// for.
     pub(super) async fn execute(&mut self, turn: &mut Turn, input: &[u8]) -> io::Result<()> {
-        let batch = std::mem::take(&mut turn.batch);
+        let mut batch = std::mem::take(&mut turn.batch);
+        batch.set_origin(self.client.id);
         let asked = batch.len();
         let result = if asked == 0 {
             Ok(Vec::new())
@@ -75,7 +76,20 @@ where
         }
         assert_eq!(replies, 0, "every command of a batch has its place in the order");
         turn.local.clear();
+        self.take_pushes();
         Ok(())
+    }
+
+    /// Puts what the client is told unasked into the output, and returns whether there was any.
+    /// Only when all that was asked for is answered: a change that a reply does not show stands
+    /// behind it.
+    pub(super) fn take_pushes(&mut self) -> bool {
+        let Some(pushes) = self.client.pushes.take() else { return false };
+        // Who has gone back to RESP2 meanwhile cannot read them.
+        if self.session.protocol == Protocol::Resp3 {
+            self.output.extend_from_slice(&pushes);
+        }
+        true
     }
 
     /// Encodes a reply into the output, which is sent whenever it is full.
