@@ -8,13 +8,16 @@
 
 mod process;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use process::client::{Resp, Value, http, http_get};
-use process::{Cluster, wait_for};
+use process::{Cluster, Node, PATIENCE, wait_for};
+use raftkv::transport::wire::proto;
 use rustix::process::Signal;
 
 /// What the writers know of their writes.
@@ -324,6 +327,124 @@ fn followers_and_both_frontends_agree_on_who_leads() {
     let (status, _) = http(leader.http, "PUT", "/kv/k", br#"{"value":"v"}"#).unwrap();
     assert_eq!(status, 200);
     assert_eq!(leader.resp().call(&["GET", "k"]), Ok(Value::Bulk(b"v".to_vec())));
+}
+
+/// Returns which nodes each of the ways to ask shows as dead, by their RESP port.
+fn dead(node: &Node, all: &[Node]) -> Option<[BTreeSet<u16>; 4]> {
+    let mut client = node.try_resp()?;
+    let ports = || all.iter().map(|node| node.resp);
+    let nodes = client.call(&["CLUSTER", "NODES"]).ok()?;
+    let is_dead = |port: &u16| {
+        let line = nodes.text()?.lines().find(|line| line.contains(&format!(":{port}@")))?;
+        Some(line.contains(" disconnected"))
+    };
+    let by_nodes = ports().filter(|port| is_dead(port) == Some(true)).collect();
+    let slots = client.call(&["CLUSTER", "SLOTS"]).ok()?;
+    let by_slots = ports().filter(|port| !slots.mentions(*port)).collect();
+    let shards = client.call(&["CLUSTER", "SHARDS"]).ok()?;
+    let fails = |port: &u16| shards.holder_of(*port).is_some_and(|shard| shard.says("fail"));
+    let by_shards = ports().filter(fails).collect();
+    let status = node.status()?;
+    let silent = status["peers"].as_array()?.iter().filter(|peer| peer["live"] == false);
+    let port = |id: &str| all.iter().find(|node| node.id == id).map(|node| node.resp);
+    let by_status = silent.filter_map(|peer| port(peer["id"].as_str()?)).collect();
+    Some([by_nodes, by_slots, by_shards, by_status])
+}
+
+#[test]
+fn a_follower_shows_the_dead_as_the_leader_does() {
+    let mut cluster = Cluster::start(3, &[]);
+    let leader = cluster.leader();
+    let (away, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    let shown = |cluster: &Cluster, expected: &[u16]| {
+        for at in [leader, other] {
+            let expected = BTreeSet::from_iter(expected.iter().copied());
+            wait_for("who is dead", || {
+                let dead = dead(&cluster.nodes[at], &cluster.nodes)?;
+                dead.iter().all(|dead| *dead == expected).then_some(())
+            });
+        }
+    };
+    shown(&cluster, &[]);
+    let port = cluster.nodes[away].resp;
+    cluster.nodes[away].kill();
+    shown(&cluster, &[port]);
+    cluster.nodes[away].start();
+    shown(&cluster, &[]);
+    // What the leader said last holds when it is gone too, and so does that it led.
+    cluster.nodes[away].kill();
+    shown(&cluster, &[port]);
+    cluster.nodes[leader].kill();
+    let mut client = cluster.nodes[other].resp();
+    wait_for("the loss of the leader", || {
+        let info = client.call(&["CLUSTER", "INFO"]).unwrap();
+        info.text().unwrap().contains("cluster_state:fail").then_some(())
+    });
+    let dead = dead(&cluster.nodes[other], &cluster.nodes).unwrap();
+    assert!(dead.iter().all(|dead| *dead == BTreeSet::from([port])), "{dead:?}");
+}
+
+/// Sends a node heartbeats of term 1, in which their sender is called dead, and waits until the
+/// first has had its effect.
+async fn slander(node: &Node, from: &Node) {
+    let heartbeat = proto::Heartbeat { silent: vec![from.id.clone()], ..Default::default() };
+    let header =
+        proto::Header { from: from.id.clone(), to: node.id.clone(), term: 1, ..Default::default() };
+    let request = proto::AppendEntriesRequest {
+        header: Some(header),
+        message: Some(proto::append_entries_request::Message::Heartbeat(heartbeat)),
+    };
+    let (sender, receiver) = tokio::sync::mpsc::channel(2);
+    let address = format!("http://127.0.0.1:{}", node.grpc);
+    let mut client = proto::raft_client::RaftClient::connect(address).await.unwrap();
+    let answers = client.append_entries(tokio_stream::wrappers::ReceiverStream::new(receiver));
+    let mut answers = answers.await.unwrap().into_inner();
+    for _ in 0..2 {
+        sender.send(request.clone()).await.unwrap();
+        assert!(answers.message().await.unwrap().is_some(), "an old term is answered");
+    }
+}
+
+#[test]
+fn who_led_once_has_no_say_in_who_is_dead() {
+    let mut cluster = Cluster::start(3, &[]);
+    let old = cluster.leader();
+    cluster.nodes[old].kill();
+    let leader = cluster.leader();
+    cluster.nodes[old].start();
+    cluster.assert_converged();
+    let follower = &cluster.nodes[3 - old - leader];
+    let shown =
+        || dead(follower, &cluster.nodes).filter(|dead| dead.iter().all(BTreeSet::is_empty));
+    wait_for("all to live", shown);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let said = runtime.block_on(async {
+        tokio::time::timeout(PATIENCE, slander(follower, &cluster.nodes[old])).await
+    });
+    said.expect("an answer in time");
+    assert!(shown().is_some(), "{:?}", dead(follower, &cluster.nodes));
+}
+
+#[test]
+fn half_a_request_does_not_hold_up_a_clean_stop() {
+    let mut cluster = Cluster::start(1, &[]);
+    cluster.leader();
+    let node = &mut cluster.nodes[0];
+    // The first part of each is answered, so the rest has arrived too.
+    let mut resp = node.resp();
+    resp.send_raw(b"PING\r\n*3\r\n$3\r\nSET\r\n$1\r\nk").unwrap();
+    assert_eq!(resp.receive().unwrap(), Value::Simple("PONG".into()));
+    let mut http = TcpStream::connect((Ipv4Addr::LOCALHOST, node.http)).unwrap();
+    http.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\nGET /livez HTTP/1.1\r\nho").unwrap();
+    http.read_exact(&mut [0; 15]).unwrap();
+    let mut body = TcpStream::connect((Ipv4Addr::LOCALHOST, node.http)).unwrap();
+    let head = "PUT /kv/k HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+        content-length: 9\r\nexpect: 100-continue\r\n\r\n";
+    body.write_all(head.as_bytes()).unwrap();
+    body.read_exact(&mut [0; 12]).unwrap();
+    assert!(node.stop().success(), "SIGTERM is a clean stop");
+    let log = node.log();
+    assert!(!log.contains("cut off") && !log.contains("cutting off"), "{log}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -69,7 +71,10 @@ fn through(outgoing: Outgoing) -> (Header, Envelope) {
         Outgoing::RequestVoteResponse(message) => {
             wire::decode_request_vote_response(reparse(&message)).unwrap()
         }
-        Outgoing::AppendEntries(message) => wire::decode_append_entries(reparse(&message)).unwrap(),
+        Outgoing::AppendEntries(message) => {
+            let (header, envelope, _) = wire::decode_append_entries(reparse(&message)).unwrap();
+            (header, envelope)
+        }
         Outgoing::AppendEntriesResponse(message) => {
             wire::decode_append_entries_response(reparse(&message)).unwrap()
         }
@@ -88,12 +93,32 @@ proptest! {
     #[test]
     fn a_message_arrives_as_it_was_sent(
         from in node(), to in node(), term in any::<u64>(), cluster in cluster(),
-        message in message(),
+        message in message(), silent in btree_set(node(), 0..5),
     ) {
         let envelope = Envelope { from, to, term, message };
-        let (header, arrived) = through(wire::encode(envelope.clone(), cluster));
+        let (header, arrived) = through(wire::encode(envelope.clone(), cluster, &silent));
         prop_assert_eq!(&arrived, &envelope);
         prop_assert_eq!(header, Header { cluster, from, to, term });
+    }
+
+    /// Who is silent travels with heartbeats and with nothing else, and is nothing to the core.
+    #[test]
+    fn a_heartbeat_says_who_is_silent(
+        from in node(), message in message(), silent in btree_set(node(), 0..5),
+    ) {
+        let is_heartbeat = matches!(message, Message::Heartbeat { .. });
+        let envelope = Envelope { from, to: from, term: 1, message };
+        let with = wire::encode(envelope.clone(), None, &silent);
+        let without = wire::encode(envelope, None, &BTreeSet::new());
+        match (with, without) {
+            (Outgoing::AppendEntries(with), Outgoing::AppendEntries(without)) if is_heartbeat => {
+                let with = wire::decode_append_entries(reparse(&with)).unwrap();
+                let without = wire::decode_append_entries(reparse(&without)).unwrap();
+                prop_assert_eq!((with.0, with.1), (without.0, without.1));
+                prop_assert_eq!((with.2, without.2), (Some(silent), Some(BTreeSet::new())));
+            }
+            (with, without) => prop_assert_eq!(format!("{with:?}"), format!("{without:?}")),
+        }
     }
 
     #[test]
@@ -145,6 +170,15 @@ fn what_no_server_would_send_is_refused() {
     assert!(wire::decode_request_vote(vote(header_of(&[1; 16]), last)).is_ok());
     let empty = proto::AppendEntriesRequest { header: header(), message: None };
     assert!(wire::decode_append_entries(empty).is_err(), "no message");
+    let beat = |silent: &str| proto::AppendEntriesRequest {
+        header: header(),
+        message: Some(proto::append_entries_request::Message::Heartbeat(proto::Heartbeat {
+            silent: vec![silent.into()],
+            ..Default::default()
+        })),
+    };
+    assert!(wire::decode_append_entries(beat("C")).is_ok());
+    assert!(wire::decode_append_entries(beat("no name")).is_err(), "silent: no name");
     let nobody = proto::SnapshotMeta { last, configuration: Some(proto::Configuration::default()) };
     assert!(wire::decode_snapshot_meta(Some(nobody)).is_err(), "no voters");
 }

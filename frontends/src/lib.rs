@@ -130,7 +130,7 @@ pub struct Member {
     pub resp_port: u16,
     /// The base URL of its HTTP listener, without a slash at the end.
     pub http_url: String,
-    /// Whether it was heard of lately, as far as this node can know.
+    /// Whether it answered its leader lately, by what the leader said last.
     pub live: bool,
 }
 
@@ -183,13 +183,14 @@ pub struct Status {
     pub digest: Option<u128>,
 }
 
-/// What a leader knows of a follower. Other nodes know only that it is there.
+/// What is known of another member: on a leader all of it, on others whether it lives, by what
+/// their leader says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerStatus {
-    /// The follower.
+    /// The member.
     pub id: NodeId,
-    /// Whether it answered lately.
-    pub live: Option<bool>,
+    /// Whether it answered its leader lately.
+    pub live: bool,
     /// The last index known to agree with the leader's log.
     pub match_index: Option<Index>,
     /// How many entries it lacks, as far as known.

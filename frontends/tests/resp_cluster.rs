@@ -209,7 +209,7 @@ async fn wait_ends_when_a_follower_arrives_or_nobody_does() {
     // More than there are is as many as there are; for ever is not longer than a minute.
     kv.change_status(|status| status.commit_index = 9);
     assert_eq!(ask(&kv, "WAIT 100 0").await, ":2\r\n");
-    kv.change_status(|status| status.peers[0].live = Some(false));
+    kv.change_status(|status| status.peers[0].live = false);
     let start = tokio::time::Instant::now();
     assert_eq!(ask(&kv, "WAIT 2 0").await, ":1\r\n");
     assert_eq!(start.elapsed().as_secs(), 60);

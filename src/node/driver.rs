@@ -4,11 +4,13 @@
 //! last one was carried out shares one write, one sync, one message to each peer, one round for all
 //! reads.
 
+mod report;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use raftkv_frontends::{Cluster, Error, PeerStatus, Role, Status, Unavailable};
+use raftkv_frontends::{Cluster, Error, Unavailable};
 use raftkv_storage::keyspace::command::Batch;
 use raftkv_storage::snapshot::Received;
 use raftkv_storage::types::{ClusterId, NodeId};
@@ -86,6 +88,8 @@ pub(crate) struct Driver {
     foreign: BTreeMap<NodeId, ClusterId>,
     /// The peers of which it was said that they have lost what they acknowledged.
     lost: BTreeSet<NodeId>,
+    /// The members that the leader has not heard from lately, by what it said last.
+    silent: BTreeSet<NodeId>,
 }
 
 #[derive(Debug)]
@@ -131,6 +135,7 @@ impl Driver {
             incoming: None,
             foreign: BTreeMap::new(),
             lost: BTreeSet::new(),
+            silent: BTreeSet::new(),
         }
     }
 
@@ -237,6 +242,7 @@ impl Driver {
                     self.replica.step(envelope);
                 }
             }
+            Inbound::Silent { from, term, members } => self.handle_silent(from, term, members),
             Inbound::Snapshot(snapshot) => {
                 // At most one can be installed in a turn: decide about the one before first.
                 self.turn();
@@ -391,87 +397,6 @@ impl Driver {
             let _ = reading.await;
         });
     }
-
-    /// Logs and publishes a change of role, term, leader or cluster.
-    fn note_changes(&mut self) {
-        let raft = self.replica.raft();
-        let now = self.cluster.borrow();
-        let cluster = raft.committed_configuration().cluster.or(self.identity);
-        let unchanged = now.role == role(raft.role())
-            && now.term == raft.term()
-            && now.leader == raft.leader()
-            && now.cluster == cluster;
-        if unchanged {
-            return;
-        }
-        drop(now);
-        if let Some(cluster) = cluster.filter(|_| self.identity != cluster) {
-            self.identity = Some(cluster);
-            self.transport.set_cluster(cluster);
-            self.disk.set_cluster(cluster);
-        }
-        self.publish();
-    }
-
-    /// Publishes what the frontends should know, if it differs from what they know.
-    fn publish(&mut self) {
-        let raft = self.replica.raft();
-        let (role, term, leader) = (role(raft.role()), raft.term(), raft.leader());
-        let cluster = self.identity;
-        let mut deposed = false;
-        self.cluster.send_if_modified(|known| {
-            deposed = known.role == Role::Leader && role != Role::Leader;
-            let mut new = Cluster::clone(known);
-            (new.role, new.term, new.leader, new.cluster) = (role, term, leader, cluster);
-            new.last_leader = leader.or(known.last_leader);
-            for member in &mut new.members {
-                // A follower hears of the others only through the leader, and takes them to be
-                // alive.
-                member.live = raft.peer(member.id).is_none_or(|peer| peer.active);
-            }
-            if **known == new {
-                return false;
-            }
-            if (known.role, known.term, known.leader) != (role, term, leader) {
-                let leader = leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string());
-                tracing::info!(role = role.as_str(), term, leader, "role");
-            }
-            *known = Arc::new(new);
-            true
-        });
-        if deposed {
-            self.transport.stop_snapshots();
-        }
-    }
-
-    fn status(&self) -> Status {
-        let raft = self.replica.status();
-        let view = self.replica.view();
-        let cluster = self.cluster.borrow();
-        let peers = cluster.members.iter().filter(|member| member.id != cluster.node);
-        let peers = peers.map(|member| {
-            let progress = raft.peers.get(&member.id);
-            let match_index = progress.map(|progress| progress.match_index);
-            PeerStatus {
-                id: member.id,
-                live: progress.map(|progress| progress.active),
-                match_index,
-                behind: match_index.map(|index| raft.last.index.saturating_sub(index)),
-                state: progress.map(|progress| progress.state.as_str()),
-            }
-        });
-        Status {
-            commit_index: raft.commit,
-            applied_index: raft.applied,
-            last_log_index: raft.last.index,
-            snapshot_index: raft.snapshot.index,
-            log_bytes: raft.log_bytes,
-            keys: view.len(),
-            expiring_keys: view.expiring(),
-            peers: peers.collect(),
-            digest: None,
-        }
-    }
 }
 
 fn gather<T>(source: &mut mpsc::Receiver<T>, events: &mut Vec<T>) {
@@ -480,15 +405,6 @@ fn gather<T>(source: &mut mpsc::Receiver<T>, events: &mut Vec<T>) {
             Ok(event) => events.push(event),
             Err(_) => return,
         }
-    }
-}
-
-fn role(role: raft::Role) -> Role {
-    match role {
-        raft::Role::Follower => Role::Follower,
-        raft::Role::PreCandidate => Role::PreCandidate,
-        raft::Role::Candidate => Role::Candidate,
-        raft::Role::Leader => Role::Leader,
     }
 }
 

@@ -16,14 +16,13 @@ pub mod peer;
 pub mod service;
 pub mod wire;
 
-use std::collections::BTreeMap;
-
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use raftkv_storage::fs::Place;
 use raftkv_storage::keyspace::Keyspace;
 use raftkv_storage::snapshot::Received;
-use raftkv_storage::types::{ClusterId, NodeId, SnapshotMeta};
+use raftkv_storage::types::{ClusterId, NodeId, SnapshotMeta, Term};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tonic::transport::Endpoint;
 
@@ -40,6 +39,15 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = ENTRY_BYTES_MAX + (1 << 20);
 pub enum Inbound {
     /// A message for the core.
     Message(Envelope),
+    /// Which members a leader says are silent; follows the first heartbeat that says so.
+    Silent {
+        /// The leader.
+        from: NodeId,
+        /// Its term.
+        term: Term,
+        /// The members it has not heard from lately.
+        members: BTreeSet<NodeId>,
+    },
     /// A snapshot has arrived whole; `envelope` is the `InstallSnapshot` to step.
     Snapshot(Box<ReceivedSnapshot>),
     /// The stream to a peer broke; what was under way is lost.
@@ -86,6 +94,8 @@ pub(crate) struct Shared {
     /// Known once an entry that carries it is committed; then every header has it, and no other is
     /// accepted.
     cluster: RwLock<Option<ClusterId>>,
+    /// The members that this node, as a leader, has not heard from lately.
+    silent: RwLock<BTreeSet<NodeId>>,
     peers: BTreeMap<NodeId, Peer>,
     pub(crate) inbound: mpsc::Sender<Inbound>,
     pub(crate) answers: service::Answers,
@@ -109,6 +119,7 @@ impl Transport {
         let shared = Arc::new(Shared {
             node,
             cluster: RwLock::new(cluster),
+            silent: RwLock::default(),
             peers,
             inbound,
             answers: service::Answers::default(),
@@ -130,6 +141,11 @@ impl Transport {
     /// Sets the identity of the cluster, once it is known.
     pub fn set_cluster(&self, cluster: ClusterId) {
         *self.shared.cluster.write().unwrap_or_else(PoisonError::into_inner) = Some(cluster);
+    }
+
+    /// Sets what heartbeats say of members that were not heard from lately.
+    pub fn set_silent(&self, silent: BTreeSet<NodeId>) {
+        *self.shared.silent.write().unwrap_or_else(PoisonError::into_inner) = silent;
     }
 
     /// Sets the snapshot that peers are sent from now on, unless a newer one is set: one of our own
@@ -160,7 +176,11 @@ impl Transport {
             return;
         }
         let answers = &self.shared.answers;
-        match wire::encode(envelope, self.shared.cluster()) {
+        let silent = match envelope.message {
+            Message::Heartbeat { .. } => self.shared.silent(),
+            _ => BTreeSet::new(),
+        };
+        match wire::encode(envelope, self.shared.cluster(), &silent) {
             Outgoing::RequestVoteResponse(response) => answers.vote(to, response),
             Outgoing::AppendEntriesResponse(response) => answers.append(to, response),
             Outgoing::InstallSnapshotResponse(response) => answers.install(to, response),
@@ -183,6 +203,11 @@ impl Shared {
     /// Returns the cluster, if known.
     pub(crate) fn cluster(&self) -> Option<ClusterId> {
         *self.cluster.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the members that were not heard from lately.
+    fn silent(&self) -> BTreeSet<NodeId> {
+        self.silent.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the snapshot to send.

@@ -165,8 +165,10 @@ impl Shared {
         answers: &mpsc::Sender<AppendAnswer>,
     ) -> Result<(), Status> {
         let mut leader = None;
+        let mut said = None;
         while let Some(request) = inbound.message().await? {
-            let (header, envelope) = wire::decode_append_entries(request).map_err(malformed)?;
+            let (header, envelope, silent) =
+                wire::decode_append_entries(request).map_err(malformed)?;
             self.check(header)?;
             if leader.is_some_and(|leader| leader != header.from) {
                 return Err(Status::invalid_argument("the sender of a stream cannot change"));
@@ -176,6 +178,13 @@ impl Shared {
                 lock(&self.answers.appends).insert(header.from, answers.clone());
             }
             self.deliver(Inbound::Message(envelope)).await?;
+            // After the heartbeat itself: by that the core knows whether this is the leader.
+            let says = silent.map(|members| (header.term, members));
+            if says.is_some() && says != said {
+                said.clone_from(&says);
+                let (term, members) = says.unwrap_or_default();
+                self.deliver(Inbound::Silent { from: header.from, term, members }).await?;
+            }
         }
         Ok(())
     }

@@ -85,9 +85,14 @@ pub enum Outgoing {
     InstallSnapshotResponse(proto::InstallSnapshotResponse),
 }
 
-/// Encodes an envelope for the call it belongs to.
+/// Encodes an envelope for the call it belongs to. A heartbeat also says which members are
+/// `silent`.
 #[must_use]
-pub fn encode(envelope: Envelope, cluster: Option<ClusterId>) -> Outgoing {
+pub fn encode(
+    envelope: Envelope,
+    cluster: Option<ClusterId>,
+    silent: &BTreeSet<NodeId>,
+) -> Outgoing {
     use proto::append_entries_request::Message as Request;
     use proto::append_entries_response::Message as Response;
 
@@ -121,7 +126,8 @@ pub fn encode(envelope: Envelope, cluster: Option<ClusterId>) -> Outgoing {
             }))
         }
         Message::Heartbeat { commit, round } => {
-            request(Request::Heartbeat(proto::Heartbeat { commit, round }))
+            let silent = encode_nodes(silent);
+            request(Request::Heartbeat(proto::Heartbeat { commit, round, silent }))
         }
         Message::AppendEntriesResponse { matched } => {
             response(Response::Appended(proto::Appended { matched }))
@@ -173,13 +179,15 @@ pub fn decode_request_vote_response(
     Ok((header, header.envelope(message)))
 }
 
-/// Checks and decodes one message of a leader's stream.
+/// Checks and decodes one message of a leader's stream, and, if it is a heartbeat, which members
+/// the leader calls silent.
 pub fn decode_append_entries(
     request: proto::AppendEntriesRequest,
-) -> Result<(Header, Envelope), Malformed> {
+) -> Result<(Header, Envelope, Option<BTreeSet<NodeId>>), Malformed> {
     use proto::append_entries_request::Message as Request;
 
     let header = Header::decode(request.header)?;
+    let mut silent = None;
     let message = match request.message.ok_or(Malformed("no message"))? {
         Request::Append(append) => Message::AppendEntries {
             prev: decode_id(append.prev)?,
@@ -187,10 +195,11 @@ pub fn decode_append_entries(
             commit: append.commit,
         },
         Request::Heartbeat(heartbeat) => {
+            silent = Some(decode_nodes(&heartbeat.silent)?);
             Message::Heartbeat { commit: heartbeat.commit, round: heartbeat.round }
         }
     };
-    Ok((header, header.envelope(message)))
+    Ok((header, header.envelope(message), silent))
 }
 
 /// Checks and decodes one answer of a follower.
@@ -270,29 +279,33 @@ fn decode_entry(entry: proto::Entry) -> Result<Entry, Malformed> {
 }
 
 fn encode_configuration(configuration: &Configuration) -> proto::Configuration {
-    let names = |ids: &BTreeSet<NodeId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
     proto::Configuration {
         cluster: encode_cluster(configuration.cluster),
-        voters: names(&configuration.voters),
-        outgoing: names(&configuration.outgoing),
-        learners: names(&configuration.learners),
+        voters: encode_nodes(&configuration.voters),
+        outgoing: encode_nodes(&configuration.outgoing),
+        learners: encode_nodes(&configuration.learners),
     }
 }
 
 fn decode_configuration(configuration: proto::Configuration) -> Result<Configuration, Malformed> {
-    let ids = |names: Vec<String>| {
-        names.iter().map(|name| decode_node(name)).collect::<Result<BTreeSet<_>, _>>()
-    };
     let decoded = Configuration {
         cluster: decode_cluster(&configuration.cluster)?,
-        voters: ids(configuration.voters)?,
-        outgoing: ids(configuration.outgoing)?,
-        learners: ids(configuration.learners)?,
+        voters: decode_nodes(&configuration.voters)?,
+        outgoing: decode_nodes(&configuration.outgoing)?,
+        learners: decode_nodes(&configuration.learners)?,
     };
     if decoded.voters.is_empty() {
         return Err(Malformed("a configuration without voters"));
     }
     Ok(decoded)
+}
+
+fn encode_nodes(ids: &BTreeSet<NodeId>) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
+}
+
+fn decode_nodes(names: &[String]) -> Result<BTreeSet<NodeId>, Malformed> {
+    names.iter().map(|name| decode_node(name)).collect()
 }
 
 fn decode_node(name: &str) -> Result<NodeId, Malformed> {

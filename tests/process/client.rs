@@ -107,6 +107,31 @@ impl Value {
         address.rsplit_once(':')?.1.parse().ok()
     }
 
+    /// Returns whether a number is anywhere in it.
+    pub(crate) fn mentions(&self, port: u16) -> bool {
+        match self {
+            Self::Integer(number) => *number == i64::from(port),
+            Self::Array(items) => items.iter().any(|item| item.mentions(port)),
+            _ => false,
+        }
+    }
+
+    /// Returns the innermost array that holds a number itself.
+    pub(crate) fn holder_of(&self, port: u16) -> Option<&Self> {
+        let Self::Array(items) = self else { return None };
+        let number = Self::Integer(port.into());
+        if items.contains(&number) {
+            return Some(self);
+        }
+        items.iter().find_map(|item| item.holder_of(port))
+    }
+
+    /// Returns whether a text is one of its items.
+    pub(crate) fn says(&self, text: &str) -> bool {
+        let Self::Array(items) = self else { return false };
+        items.iter().any(|item| item.text() == Some(text))
+    }
+
     pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Bulk(bytes) => std::str::from_utf8(bytes).ok(),

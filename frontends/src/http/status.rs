@@ -45,7 +45,7 @@ struct Leader<'a> {
 #[derive(Serialize)]
 struct Peer<'a> {
     id: &'a str,
-    live: Option<bool>,
+    live: bool,
     match_index: Option<Index>,
     behind: Option<u64>,
     state: Option<&'a str>,

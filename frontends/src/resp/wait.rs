@@ -56,6 +56,5 @@ pub(super) async fn run<K: Kv>(server: &Server<K>, args: &[&[u8]]) -> Reply {
 
 fn acknowledged(status: &Status, target: Index) -> i64 {
     let holds = |index: Option<Index>| index.is_some_and(|index| index >= target);
-    status.peers.iter().filter(|peer| peer.live == Some(true) && holds(peer.match_index)).count()
-        as i64
+    status.peers.iter().filter(|peer| peer.live && holds(peer.match_index)).count() as i64
 }

@@ -119,7 +119,7 @@ impl Kv for Memory {
         }
         let mut peer = PeerStatus {
             id: node("B"),
-            live: Some(true),
+            live: true,
             match_index: Some(40),
             behind: Some(2),
             state: Some("replicate"),

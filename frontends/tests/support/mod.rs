@@ -214,7 +214,7 @@ fn cluster() -> Cluster {
 fn status() -> Status {
     let peer = |name: &str, index: u64| PeerStatus {
         id: id(name),
-        live: Some(true),
+        live: true,
         match_index: Some(index),
         behind: Some(10 - index),
         state: Some("replicate"),
