@@ -5,9 +5,10 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use raftkv_frontends::resp::{Options, serve};
+use raftkv_frontends::resp::{Options, Server, serve};
 use support::{Memory, words};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -132,4 +133,60 @@ async fn a_client_that_does_not_read_does_not_keep_the_server_from_stopping() {
     let mut other = server.connect().await;
     assert_eq!(exchange(&mut other, "PING", 7).await, "+PONG\r\n");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_stops_waits_for_no_request_that_is_half_sent() {
+    // With this much time, whatever was waited for would not come.
+    let options = Options { stop_timeout: Duration::from_secs(3600), ..Options::default() };
+    let server = start(Memory::new(), options).await;
+    let mut clients = Vec::new();
+    for half in ["", "*", "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$9\r\nha", "SET a"] {
+        let mut client = server.connect().await;
+        client.write_all(&[&words("PING")[..], half.as_bytes()].concat()).await.unwrap();
+        let mut pong = [0; 7];
+        client.read_exact(&mut pong).await.unwrap();
+        clients.push(client);
+    }
+    tokio::time::timeout(Duration::from_secs(20), server.stop()).await.expect("no wait");
+    for mut client in clients {
+        assert_eq!(rest(&mut client).await, "");
+    }
+}
+
+/// What only waits is answered at once, and says what was done.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stops_ends_what_only_waits() {
+    let stopping = "-CLUSTERDOWN The node is shutting down\r\n";
+    for (input, answer) in [
+        (words("WAIT 2 0"), ":1\r\n".to_owned()),
+        ([words("CLIENT PAUSE 100000"), words("GET a")].concat(), format!("+OK\r\n{stopping}")),
+        (
+            [words("CLIENT PAUSE 9999"), words("GET a"), words("CLIENT ID"), words("GET a")]
+                .concat(),
+            format!("+OK\r\n{stopping}:1\r\n{stopping}"),
+        ),
+        (
+            [words("CLIENT PAUSE 100000 WRITE"), words("SET a 1"), words("WAIT 2 0")].concat(),
+            format!("+OK\r\n{stopping}:1\r\n"),
+        ),
+    ] {
+        let begun = tokio::time::Instant::now();
+        let server = Server::new(Memory::new(), Options::default(), 7001);
+        let (mut client, near) = tokio::io::duplex(1 << 10);
+        let (reader, writer) = tokio::io::split(near);
+        let name = || "127.0.0.1:5000".to_owned();
+        let task = tokio::spawn(Arc::clone(&server).converse(reader, writer, name(), name()));
+        client.write_all(&input).await.unwrap();
+        // As long as there is something to do the clock stands still.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        server.stop();
+        let mut answered = String::new();
+        client.read_to_string(&mut answered).await.unwrap();
+        assert_eq!(answered, answer);
+        task.await.unwrap().unwrap();
+        assert_eq!(begun.elapsed(), Duration::ZERO, "{answer}");
+    }
 }

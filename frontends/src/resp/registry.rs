@@ -218,6 +218,7 @@ impl Client {
         self.is_stopping.load(Ordering::SeqCst)
     }
 
+    /// Waits until the server stops; one task of a connection at a time.
     pub(super) async fn asked_to_stop(&self) {
         while !self.is_stopping() {
             self.nudge.notified().await;

@@ -136,7 +136,7 @@ impl Session {
             "config" => config::run(server, subcommand, &args[1..]),
             "info" => info::run(server, args).await,
             "cluster" => cluster::run(server, subcommand, &args[1..]).await,
-            "wait" => wait::run(server, args).await,
+            "wait" => wait::run(server, client, args).await,
             "function" => function(subcommand, &args[1..]),
             name => Reply::error(format!("ERR '{name}' is not supported")),
         }

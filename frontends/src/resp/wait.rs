@@ -7,7 +7,7 @@
 //!
 //! Nobody waits longer than [`Options::max_wait`](super::Options::max_wait), not even with timeout
 //! 0, and nobody waits for more followers than there are: the reply says how many there were in the
-//! end, which is what WAIT's reply is for.
+//! end, which is what WAIT's reply is for. So does a node that stops.
 
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use raftkv_storage::keyspace::Reply;
 use raftkv_storage::types::Index;
 use tokio::time::{Instant, sleep};
 
+use super::registry::Client;
 use super::{Server, errors, scanner};
 use crate::{Kv, Role, Status};
 
@@ -23,7 +24,7 @@ use crate::{Kv, Role, Status};
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
-pub(super) async fn run<K: Kv>(server: &Server<K>, args: &[&[u8]]) -> Reply {
+pub(super) async fn run<K: Kv>(server: &Server<K>, client: &Client, args: &[&[u8]]) -> Reply {
     let Some(wanted) = scanner::integer(args[0]) else { return errors::not_an_integer() };
     let timeout = match scanner::integer(args[1]) {
         None => return Reply::error("ERR timeout is not an integer or out of range"),
@@ -46,10 +47,13 @@ pub(super) async fn run<K: Kv>(server: &Server<K>, args: &[&[u8]]) -> Reply {
         let count = acknowledged(&status, target);
         let enough = wanted.min(status.peers.len() as i64);
         let now = Instant::now();
-        if count >= enough || now >= deadline {
+        if count >= enough || now >= deadline || client.is_stopping() {
             return Reply::Integer(count);
         }
-        sleep(pause.min(deadline - now)).await;
+        tokio::select! {
+            () = sleep(pause.min(deadline - now)) => {}
+            () = client.asked_to_stop() => {}
+        }
         pause = (pause * 2).min(PAUSE_MAX);
     }
 }

@@ -8,10 +8,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use super::{Connection, Flow, READ_BYTES_MAX, READ_BYTES_MIN};
-use crate::Kv;
 use crate::resp::encode::{Protocol, Step};
 use crate::resp::errors;
 use crate::resp::turn::{Answer, Turn};
+use crate::{Error, Kv, Unavailable};
 
 /// What is copied to the socket at once. Between two pieces it is the turn of others: hundreds of
 /// clients that fetch large values at the same time must not hold up the loop that leads.
@@ -39,8 +39,16 @@ where
             Ok(Vec::new())
         } else {
             self.server.stats.batches.add(1);
-            self.server.paused.wait(batch.has_writes()).await;
-            self.server.kv.execute(batch).await
+            tokio::select! {
+                biased;
+                () = self.server.paused.wait(batch.has_writes()) => {
+                    self.server.kv.execute(batch).await
+                }
+                // What is paused has not begun.
+                () = self.client.asked_to_stop() => {
+                    Err(Error::Unavailable(Unavailable::Stopping))
+                }
+            }
         };
         // What is refused from now on, or was refused just now, is explained by what is known now.
         self.look_at_cluster();
