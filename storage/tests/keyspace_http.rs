@@ -23,11 +23,13 @@ fn get(db: &mut Db, key: &str) -> Option<Found> {
     http::found(&reply(db, http::get(key.as_bytes()))).expect("a reply to a get")
 }
 
-fn list(db: &mut Db, prefix: &str, after: &str, limit: usize) -> (Vec<String>, bool) {
+/// Returns the keys of a page, and the one behind it.
+fn list(db: &mut Db, prefix: &str, after: &str, limit: usize) -> (Vec<String>, Option<String>) {
     let after = (!after.is_empty()).then_some(after.as_bytes());
     let batch = http::list(prefix.as_bytes(), after, limit);
-    let (found, more) = http::listed(&reply(db, batch)).expect("a reply to a list");
-    (found.iter().map(|found| String::from_utf8_lossy(&found.key).into()).collect(), more)
+    let (found, next) = http::listed(&reply(db, batch)).expect("a reply to a list");
+    let name = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
+    (found.iter().map(|found| name(&found.key)).collect(), next.map(|key| name(&key)))
 }
 
 #[test]
@@ -95,12 +97,15 @@ fn lists_are_in_order_of_bytes_and_paged() {
     }
     let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
     let all = ["a", "b", "b/1", "b/10", "b/2", "b/\u{e9}", "c"];
-    assert_eq!(list(&mut db, "", "", 100), (names(&all), false));
-    assert_eq!(list(&mut db, "b/", "", 3), (names(&["b/1", "b/10", "b/2"]), true));
-    assert_eq!(list(&mut db, "b/", "b/2", 3), (names(&["b/\u{e9}"]), false));
-    assert_eq!(list(&mut db, "b/", "z", 3), (vec![], false));
-    assert_eq!(list(&mut db, "none", "", 3), (vec![], false));
-    assert_eq!(list(&mut db, "", "", 0), (names(&["a"]), true));
+    assert_eq!(list(&mut db, "", "", 100), (names(&all), None));
+    assert_eq!(
+        list(&mut db, "b/", "", 3),
+        (names(&["b/1", "b/10", "b/2"]), Some("b/\u{e9}".into()))
+    );
+    assert_eq!(list(&mut db, "b/", "b/2", 3), (names(&["b/\u{e9}"]), None));
+    assert_eq!(list(&mut db, "b/", "z", 3), (vec![], None));
+    assert_eq!(list(&mut db, "none", "", 3), (vec![], None));
+    assert_eq!(list(&mut db, "", "", 0), (names(&["a"]), Some("b".into())));
 }
 
 #[test]
@@ -109,17 +114,17 @@ fn pages_are_bounded_in_items_and_bytes() {
     for key in 0..1500 {
         put(&mut db, &format!("{key:04}"), None, Condition::None);
     }
-    let (keys, more) = list(&mut db, "", "", 1_000_000);
-    assert_eq!((keys.len(), more), (http::PAGE_ITEMS_MAX, true));
-    let (keys, more) = list(&mut db, "", &keys[999], 1_000_000);
-    assert_eq!((keys.len(), more), (500, false));
+    let (keys, next) = list(&mut db, "", "", 1_000_000);
+    assert_eq!((keys.len(), next), (http::PAGE_ITEMS_MAX, Some("1000".into())));
+    let (keys, next) = list(&mut db, "", &keys[999], 1_000_000);
+    assert_eq!((keys.len(), next), (500, None));
 
     let value = vec![b'x'; 5 << 20];
     for key in [b"x1", b"x2", b"x3", b"x4"] {
         db.call(&[b"SET", key, &value]);
     }
-    assert_eq!(list(&mut db, "x", "", 100), (vec!["x1".into(), "x2".into()], true));
-    assert_eq!(list(&mut db, "x", "x2", 100), (vec!["x3".into(), "x4".into()], false));
+    assert_eq!(list(&mut db, "x", "", 100), (vec!["x1".into(), "x2".into()], Some("x3".into())));
+    assert_eq!(list(&mut db, "x", "x2", 100), (vec!["x3".into(), "x4".into()], None));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The one place that knows how the keyspace is asked and how it answers.
 
+use bytes::Bytes;
 use raftkv_storage::keyspace::command::Batch;
 use raftkv_storage::keyspace::{Reply, http};
 use raftkv_storage::types::Index;
@@ -21,8 +22,8 @@ pub(super) enum Outcome<T> {
 pub(super) struct Listed {
     /// Keys with their values.
     pub(super) items: Vec<Found>,
-    /// Whether more keys follow.
-    pub(super) more: bool,
+    /// The key that follows, if one does.
+    pub(super) next: Option<Bytes>,
 }
 
 /// Asks for up to `limit` keys with a prefix, in order, from behind a key on.
@@ -53,8 +54,8 @@ pub(super) fn read_delete(replies: &[Reply]) -> Result<Outcome<bool>, Failure> {
 
 /// Returns the keys of a page.
 pub(super) fn read_list(replies: &[Reply]) -> Result<Listed, Failure> {
-    let (items, more) = http::listed(one(replies)?).ok_or(ODD)?;
-    Ok(Listed { items, more })
+    let (items, next) = http::listed(one(replies)?).ok_or(ODD)?;
+    Ok(Listed { items, next })
 }
 
 const ODD: Failure = Failure::Internal("the store's reply is not one to this request");

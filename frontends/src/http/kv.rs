@@ -24,6 +24,10 @@ const PAGE_KEYS: u64 = 100;
 /// How many keys a page may have.
 const PAGE_KEYS_MAX: u64 = 1_000;
 
+/// The longest link: what the HTTP machinery takes as a request's target, with room for the address
+/// of a node in front.
+const LINK_BYTES_MAX: usize = 65_000;
+
 /// What stands for itself in a link; all else is escaped, so that no client can read it in another
 /// way.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -145,46 +149,78 @@ pub(super) async fn list<K: Kv>(State(app): State<App<K>>, uri: Uri) -> Result<R
 }
 
 /// Writes a page as JSON. It has at least one key, if there is one, and then as many as fit into
-/// `max_bytes`.
+/// `max_bytes`; fewer, if only there a link to the next page fits into a request.
 fn page(listed: &Listed, prefix: &[u8], limit: u64, max_bytes: usize) -> Result<Vec<u8>, Failure> {
     let mut text = b"{\"items\":[".to_vec();
-    let mut last: Option<&Bytes> = None;
-    let mut more = listed.more;
+    // Where the text of each item ends.
+    let mut ends: Vec<usize> = Vec::with_capacity(listed.items.len());
     for found in &listed.items {
         let (version, ttl_ms) = (found.version, found.ttl_ms);
         let item = Item { key: &found.key, value: found.value.as_deref(), version, ttl_ms };
         // What is certain to be too long is not written out first, only to be thrown away.
         let least = found.key.len() + found.value.as_ref().map_or(0, Bytes::len);
-        let item = if last.is_some() && text.len() + least > max_bytes {
-            None
-        } else {
-            Some(body::text(&item)?)
-        };
-        let Some(item) = item.filter(|item| last.is_none() || text.len() + item.len() < max_bytes)
-        else {
-            more = true;
+        let is_first = ends.is_empty();
+        if !is_first && text.len() + least > max_bytes {
             break;
-        };
-        if last.is_some() {
+        }
+        let item = body::text(&item)?;
+        if !is_first && text.len() + item.len() >= max_bytes {
+            break;
+        }
+        if !is_first {
             text.push(b',');
         }
         text.extend_from_slice(&item);
-        last = Some(&found.key);
+        ends.push(text.len());
+    }
+    let key = |at: usize| listed.items.get(at).map(|found| &found.key);
+    let link_behind = |count: usize| {
+        let next = key(count).or(listed.next.as_ref())?;
+        Some(link(prefix, key(count.checked_sub(1)?)?, next, limit))
+    };
+    let mut next = link_behind(ends.len());
+    while next.as_ref().is_some_and(|link| link.len() > LINK_BYTES_MAX) {
+        ends.pop();
+        text.truncate(ends.last().copied().ok_or_else(unlinkable)?);
+        next = link_behind(ends.len());
     }
     text.extend_from_slice(b"],\"next\":");
-    match last.filter(|_| more) {
-        None => text.extend_from_slice(b"null"),
-        Some(last) => text.extend_from_slice(&body::text(&link(prefix, last, limit))?),
-    }
+    text.extend_from_slice(&body::text(&next)?);
     text.push(b'}');
     Ok(text)
 }
 
-/// Returns the path of the page after a key. A link, not a key: it says the same to those who paste
-/// it and to those whose library escapes what it is given, and it can hold any bytes.
-fn link(prefix: &[u8], after: &[u8], limit: u64) -> String {
-    let (prefix, after) = (percent_encode(prefix, ESCAPED), percent_encode(after, ESCAPED));
-    format!("/kv?prefix={prefix}&after={after}&limit={limit}")
+fn unlinkable() -> Failure {
+    let message = "no link to the next page fits into a request, so long is what the keys here \
+                   have in common: ask with a greater limit, or list them with SCAN";
+    Failure::Invalid("link_too_long", message.into())
+}
+
+/// Returns the path of the page that begins with `next`, after one that ends with `last`. A link,
+/// not a key: it says the same to those who paste it and to those whose library escapes what it is
+/// given, and it can hold any bytes.
+fn link(prefix: &[u8], last: &[u8], next: &[u8], limit: u64) -> String {
+    let path = |after: &[u8]| {
+        let (prefix, after) = (percent_encode(prefix, ESCAPED), percent_encode(after, ESCAPED));
+        format!("/kv?prefix={prefix}&after={after}&limit={limit}")
+    };
+    let link = path(last);
+    if link.len() <= LINK_BYTES_MAX { link } else { path(&between(last, next)) }
+}
+
+/// Returns a short text that comes after no key but those up to `last`: `last` itself, or something
+/// between it and `next`, the key that follows.
+fn between(last: &[u8], next: &[u8]) -> Vec<u8> {
+    let common = last.iter().zip(next).take_while(|(a, b)| a == b).count();
+    if common == last.len() {
+        last.to_vec()
+    } else if next.len() > common + 1 {
+        next[..=common].to_vec()
+    } else {
+        // A byte further on, made greater by one, makes all of it greater than the key.
+        let raised = (common + 1..last.len()).find(|at| last[*at] != u8::MAX);
+        raised.map_or(last.to_vec(), |at| [&last[..at], &[last[at] + 1]].concat())
+    }
 }
 
 /// Adds the version as the entity tag.

@@ -168,12 +168,16 @@ pub fn found(reply: &Reply) -> Option<Option<Found>> {
     }
 }
 
-/// Reads the reply to [`list`]: the items, and whether there are more behind them.
+/// Reads the reply to [`list`]: the items, and the key behind them, if there is one.
 #[must_use]
-pub fn listed(reply: &Reply) -> Option<(Vec<Found>, bool)> {
+pub fn listed(reply: &Reply) -> Option<(Vec<Found>, Option<Bytes>)> {
     let Reply::Array(items) = field(reply, "items")? else { return None };
     let items = items.iter().map(item).collect::<Option<Vec<_>>>()?;
-    Some((items, integer(field(reply, "more")?)? == 1))
+    let next = match field(reply, "next")? {
+        Reply::Bulk(key) => Some(key.clone()),
+        _ => None,
+    };
+    Some((items, next))
 }
 
 fn refused(text: &str) -> Option<Outcome> {
@@ -308,25 +312,25 @@ fn list_command(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
             && item.is_live(reader.now)
     };
     let mut least = BinaryHeap::with_capacity(limit + 1);
-    let mut more = false;
+    // The least of those that have no room.
+    let mut next: Option<ByKey<'_>> = None;
     for item in reader.store.iter().filter(is_wanted) {
         least.push(ByKey(item));
         if least.len() > limit {
-            least.pop();
-            more = true;
+            next = next.into_iter().chain(least.pop()).min();
         }
     }
     let mut bytes = 0;
     let mut items = Vec::with_capacity(least.len());
     for ByKey(item) in least.into_sorted_vec() {
         if bytes >= PAGE_BYTES {
-            more = true;
+            next = Some(ByKey(item));
             break;
         }
         let Value::Str(value) = &item.value;
         bytes += item.key.len() + value.len();
         items.push(shown(reader, item));
     }
-    let more = Reply::Integer(i64::from(more));
-    Ok(map([("items", Reply::Array(items)), ("more", more)]))
+    let next = next.map_or(Reply::Null, |ByKey(item)| Reply::Bulk(item.key.clone()));
+    Ok(map([("items", Reply::Array(items)), ("next", next)]))
 }
