@@ -13,7 +13,7 @@ use raftkv_storage::types::{Index, NodeId};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::body;
+use super::{body, router};
 use crate::{Cluster, Error, Unavailable};
 
 /// Why a request was not done, or may not have been.
@@ -27,6 +27,10 @@ pub(super) enum Failure {
     UnknownRoute,
     /// Something lives at this path, but does not take this method.
     Method,
+    /// What came is not a request, or one that is too long: a status, and what is wrong.
+    Rejected(StatusCode, String),
+    /// The head took too long.
+    SlowHead,
     /// The body took too long.
     SlowBody,
     /// The key holds another type than a string.
@@ -87,6 +91,15 @@ impl Failure {
                 "method_not_allowed",
                 "the Allow header lists the methods this path takes".into(),
             ),
+            Self::Rejected(status, reason) => {
+                let (code, message) = describe_rejected(*status, reason);
+                (*status, code, message)
+            }
+            Self::SlowHead => (
+                S::REQUEST_TIMEOUT,
+                "timeout",
+                "the head of the request did not arrive in time".into(),
+            ),
             Self::SlowBody => {
                 (S::REQUEST_TIMEOUT, "timeout", "the body did not arrive in time".into())
             }
@@ -131,6 +144,19 @@ impl Failure {
             }
             Self::Internal(message) => (S::INTERNAL_SERVER_ERROR, "internal", (*message).into()),
         }
+    }
+}
+
+/// Returns the code and the sentence for what the HTTP machinery did not take.
+fn describe_rejected(status: StatusCode, reason: &str) -> (&'static str, Cow<'static, str>) {
+    match status {
+        StatusCode::URI_TOO_LONG => {
+            ("uri_too_long", "a request target has at most 65534 bytes".into())
+        }
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            ("head_too_large", "the head of a request has at most 256 KiB and 100 headers".into())
+        }
+        _ => ("malformed_request", format!("not an HTTP/1 request: {reason}").into()),
     }
 }
 
@@ -181,14 +207,40 @@ fn store_status(error: &Error) -> (StatusCode, &'static str) {
     }
 }
 
+impl Failure {
+    fn text(&self) -> (StatusCode, Vec<u8>) {
+        let (status, code, message) = self.describe();
+        let text = body::text(&Body { code, message: &message, failure: self });
+        (status, text.unwrap_or_default())
+    }
+
+    /// Returns the bytes of the response, for a connection that ends with it and has no request to
+    /// answer in the usual way. The answer to a HEAD request only announces its body.
+    pub(super) fn last_words(self, is_head: bool) -> Vec<u8> {
+        let (status, text) = self.text();
+        let mut response = self.into_response();
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        router::seal(response.headers_mut());
+        // Prints the number and the reason.
+        let mut bytes = format!("HTTP/1.1 {status}\r\n").into_bytes();
+        for (name, value) in response.headers() {
+            bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        bytes.extend(format!("content-length: {}\r\n\r\n", text.len()).into_bytes());
+        if !is_head {
+            bytes.extend(text);
+        }
+        bytes
+    }
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let (status, code, message) = self.describe();
+        let (status, text) = self.text();
         if let Self::Internal(message) = &self {
             tracing::error!(message, "the store answered an HTTP request in an unknown form");
         }
-        let text = body::text(&Body { code, message: &message, failure: &self });
-        let mut response = body::json(status, text.unwrap_or_default());
+        let mut response = body::json(status, text);
         let headers = response.headers_mut();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -16,7 +16,7 @@ use super::commands::{self, Listed, Outcome};
 use super::error::Failure;
 use super::params::{self, Form, Preconditions};
 use super::router::App;
-use crate::Kv;
+use crate::{Error, Kv, Unavailable};
 
 /// How many keys a page has if the request does not say.
 const PAGE_KEYS: u64 = 100;
@@ -51,7 +51,14 @@ pub(super) async fn put<K: Kv>(
         Form::Bytes => app.options.max_value_bytes,
     };
     let time = app.options.body_timeout;
-    let received = body::receive(content, limit, &app.budget, time).await?;
+    // A request that has not arrived has no outcome to wait for.
+    let received = tokio::select! {
+        biased;
+        received = body::receive(content, limit, &app.budget, time) => received?,
+        () = app.stopping() => {
+            return Err(Failure::Store(Error::Unavailable(Unavailable::Stopping)));
+        }
+    };
     let put = match form {
         Form::Json => Put::parse(&received.bytes)?,
         Form::Bytes => Put { value: received.bytes.clone(), ttl_ms },

@@ -30,7 +30,6 @@ mod status;
 
 use std::time::Duration;
 
-pub use router::router;
 pub use server::serve;
 
 /// The limits of the HTTP frontend. Nothing a client does goes beyond them.

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -18,7 +18,7 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::command::Batch;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::body::Budget;
 use super::error::Failure;
@@ -36,6 +36,8 @@ pub(super) struct App<K> {
     pub(super) budget: Budget,
     /// The requests for keys that may be under way.
     in_flight: Arc<Semaphore>,
+    /// Changes when the server stops.
+    stopped: watch::Receiver<()>,
 }
 
 impl<K: Kv> App<K> {
@@ -44,12 +46,20 @@ impl<K: Kv> App<K> {
         let outcome = self.kv.execute(batch).await;
         outcome.map_err(|error| Failure::from_store(error, &self.kv.cluster().borrow(), uri))
     }
+
+    /// Waits until the server stops.
+    pub(super) async fn stopping(&self) {
+        // Nothing is ever sent: that the sender has gone is the sign.
+        let _ = self.stopped.clone().changed().await;
+    }
 }
 
-/// Returns the routes over a store, without the limits that belong to connections.
-pub fn router<K: Kv>(kv: K, options: &Options) -> Router {
+/// Returns the routes over a store, without the limits that belong to connections. `stopped` tells
+/// when requests that have not arrived yet are waited for no more.
+pub(super) fn router<K: Kv>(kv: K, options: &Options, stopped: watch::Receiver<()>) -> Router {
     let app = App {
         kv,
+        stopped,
         budget: Budget::new(options.max_buffered_bytes.max(options.max_body_bytes())),
         in_flight: Arc::new(Semaphore::new(options.max_in_flight.min(Semaphore::MAX_PERMITS))),
         options: Arc::new(options.clone()),
@@ -80,11 +90,18 @@ async fn admit<K: Kv>(State(app): State<App<K>>, request: Request, next: Next) -
     next.run(request).await
 }
 
-/// Refuses a browser's request for a host that this node is not. A page of somebody else's whose
-/// name is made to resolve to this node would otherwise be let in, as if it came from here. Other
-/// programs cannot be led astray like that, and may call the node what they like.
+/// Refuses a request for no host, and a browser's request for a host that this node is not. A page
+/// of somebody else's whose name is made to resolve to this node would otherwise be let in, as if
+/// it came from here. Other programs cannot be led astray like that, and may call the node what
+/// they like.
 async fn check_host<K: Kv>(State(app): State<App<K>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
+    // RFC 9112, section 3.2: without it nobody could say whom the request is meant for.
+    let hosts = headers.get_all(header::HOST).iter().count();
+    if hosts > 1 || hosts == 0 && request.version() == Version::HTTP_11 {
+        let reason = "it takes one Host header".to_owned();
+        return Failure::Rejected(StatusCode::BAD_REQUEST, reason).into_response();
+    }
     let is_browser = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse().ok());
     if is_browser && !host.is_some_and(|host| names_a_node(&host, &app.kv.cluster().borrow())) {
@@ -104,8 +121,8 @@ fn names_a_node(host: &Authority, cluster: &Cluster) -> bool {
     name.parse::<IpAddr>().is_ok() || is_name("localhost") || cluster.members.iter().any(is_member)
 }
 
-/// Adds what every response carries: it is fresh only now, and it is what its type says. One that
-/// leaves a body unread says that the connection ends, as it then must.
+/// Adds what every response carries. One that leaves a body unread says that the connection ends,
+/// as it then must.
 async fn finish(request: Request, next: Next) -> Response {
     let is_read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
     let watched = Arc::clone(&is_read);
@@ -115,9 +132,14 @@ async fn finish(request: Request, next: Next) -> Response {
     if !is_read.load(Ordering::Relaxed) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    seal(headers);
+    response
+}
+
+/// Says that a response is fresh only now, and is what its type says.
+pub(super) fn seal(headers: &mut HeaderMap) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }
 
 /// A body that tells when it has been read to its end.

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::Response;
-use hyper::Request;
+use axum::http::StatusCode;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,7 +27,8 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 use super::Options;
-use super::guard::{Guard, Turns};
+use super::error::Failure;
+use super::guard::{End, Guard, LastBody, Turns};
 use super::router::router;
 use crate::Kv;
 
@@ -45,16 +46,8 @@ const LINGER_BYTES: usize = 16 << 20;
 /// The head of a request, with its target of at most 64 KiB; also how much of a body is read ahead.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// What a connection is told before there is a request to answer.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
-    retry-after: 1\r\nconnection: close\r\ncontent-length: 69\r\n\r\n\
-    {\"error\":\"overloaded\",\"message\":\"too many connections are open here\"}";
-const SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\n\
-    connection: close\r\ncontent-length: 78\r\n\r\n\
-    {\"error\":\"timeout\",\"message\":\"the head of the request did not arrive in time\"}";
-
 /// Serves HTTP until `stop` is ready; then requests under way are finished, within a time, and
-/// connections closed.
+/// connections closed. One that has not arrived whole is not under way.
 ///
 /// # Errors
 ///
@@ -65,10 +58,10 @@ pub async fn serve<K: Kv>(
     options: Options,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let router = router(kv, &options);
+    let (stopping, stopped) = watch::channel(());
+    let router = router(kv, &options, stopped.clone());
     let slots = Slots::new(options.max_connections);
     let options = Arc::new(options);
-    let (stopping, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
@@ -85,12 +78,13 @@ pub async fn serve<K: Kv>(
                 let (router, options) = (router.clone(), options.clone());
                 connections.spawn(converse(stream, router, options, stopped.clone(), held));
             }
-            Slot::Refusal(held) => drop(connections.spawn(refuse(stream, held))),
+            Slot::Refusal(held) => {
+                connections.spawn(refuse(stream, stopped.clone(), held));
+            }
             Slot::None => {}
         }
     }
-    drop((listener, stopped));
-    drop(stopping);
+    drop((listener, stopping));
     let finish = async { while connections.join_next().await.map(report).is_some() {} };
     if timeout(options.stop_timeout, finish).await.is_err() {
         tracing::warn!("HTTP requests still under way are cut off");
@@ -164,11 +158,13 @@ async fn converse(
     let turns = Turns::default();
     let (head, stall) = (options.header_timeout, options.write_timeout);
     let guard = Guard::new(stream, head, stall, turns.clone());
-    let service = service_fn(move |request| answer(router.clone(), turns.clone(), request));
+    let ours = turns.clone();
+    let service = service_fn(move |request| answer(router.clone(), &ours, request));
     let mut connection = Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.idle_timeout)
         .max_buf_size(BUFFER_BYTES)
+        .max_header_size(BUFFER_BYTES)
         .serve_connection(TokioIo::new(guard), service);
     let mut is_stopping = false;
     let ended = loop {
@@ -176,44 +172,62 @@ async fn converse(
             ended = poll_fn(|context| connection.poll_without_shutdown(context)) => break ended,
             _ = stopped.changed(), if !is_stopping => {
                 is_stopping = true;
+                // All that may have come is a part of a request.
+                if turns.is_settled() {
+                    break Ok(());
+                }
                 Pin::new(&mut connection).graceful_shutdown();
             }
         }
     };
-    if let Err(error) = ended {
+    if let Err(error) = &ended {
         tracing::debug!(%error, "an HTTP connection ended early");
     }
-    let (mut stream, is_cut) = connection.into_parts().io.into_inner().into_parts();
-    if is_cut {
-        let _ = timeout(LINGER_TIME, stream.write_all(SLOW)).await;
+    let parts = connection.into_parts();
+    let (mut stream, end) = parts.io.into_inner().into_parts(&parts.read_buf);
+    if let Some(failure) = last_failure(&end, ended.err(), turns.is_settled()) {
+        let words = failure.last_words(end.is_head);
+        let _ = timeout(LINGER_TIME, stream.write_all(&words)).await;
     }
     // A server that stops finished what it had begun, and keeps nobody waiting.
     if !is_stopping {
-        linger(stream).await;
+        linger(stream, stopped).await;
     }
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+/// Returns what a client is to be told when its connection ends, if it has not been told.
+fn last_failure(end: &End, error: Option<hyper::Error>, is_settled: bool) -> Option<Failure> {
+    if end.is_cut {
+        return Some(Failure::SlowHead);
+    }
+    // While something else is being answered, nobody could tell what the answer is to.
+    let error = error.filter(|error| error.is_parse() && is_settled)?;
+    let status = end.verdict.unwrap_or(StatusCode::BAD_REQUEST);
+    Some(Failure::Rejected(status, error.to_string()))
+}
 
-fn answer(router: Router, turns: Turns, request: Request<Incoming>) -> Answer {
-    turns.next();
+type Answer = Pin<Box<dyn Future<Output = Result<Response<LastBody>, Infallible>> + Send>>;
+
+fn answer(router: Router, turns: &Turns, request: Request<Incoming>) -> Answer {
+    let turn = turns.begin();
     Box::pin(async move {
-        let response = router.oneshot(request.map(Body::new)).await;
-        turns.next();
-        response
+        let response = router.oneshot(request.map(Body::new)).await?;
+        Ok(response.map(|body| LastBody::new(body, turn)))
     })
 }
 
 /// Tells a client that there is no room.
-async fn refuse(mut stream: TcpStream, _held: OwnedSemaphorePermit) {
-    if let Ok(Ok(())) = timeout(LINGER_TIME, stream.write_all(FULL)).await {
-        linger(stream).await;
+async fn refuse(mut stream: TcpStream, stopped: watch::Receiver<()>, _held: OwnedSemaphorePermit) {
+    let words = Failure::Busy("too many connections are open here").last_words(false);
+    if let Ok(Ok(())) = timeout(LINGER_TIME, stream.write_all(&words)).await {
+        linger(stream, stopped).await;
     }
 }
 
 /// Closes a connection so that the client can still read what it was sent: says that nothing more
-/// will come, then throws away what arrives until the client closes too, within limits.
-async fn linger(mut stream: TcpStream) {
+/// will come, then throws away what arrives until the client closes too, within limits, and not
+/// when the server stops.
+async fn linger(mut stream: TcpStream, mut stopped: watch::Receiver<()>) {
     let close = async {
         stream.shutdown().await?;
         let mut left = LINGER_BYTES;
@@ -227,5 +241,8 @@ async fn linger(mut stream: TcpStream) {
         io::Result::Ok(())
     };
     // However it ends, the connection is gone.
-    let _ = timeout(LINGER_TIME, close).await;
+    tokio::select! {
+        _ = timeout(LINGER_TIME, close) => {}
+        _ = stopped.changed() => {}
+    }
 }

@@ -266,6 +266,13 @@ impl Client {
         (lines.filter(|line| !line.starts_with("date: ")).collect(), length)
     }
 
+    /// As [`Client::rest`], without dates.
+    pub async fn rest_undated(&mut self) -> String {
+        let rest = self.rest().await;
+        let lines = rest.split_inclusive("\r\n");
+        lines.filter(|line| !line.starts_with("date: ")).collect()
+    }
+
     /// Returns all that still comes until the server closes. A reset counts as a close.
     pub async fn rest(&mut self) -> String {
         let mut rest = Vec::new();
