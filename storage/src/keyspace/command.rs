@@ -147,7 +147,7 @@ pub struct Spec {
     pub key_step: i16,
     /// What it does to its keys, in Redis' words: to all of them, or to each in turn.
     pub key_flags: &'static [&'static str],
-    /// Why it does so, where Redis explains that.
+    /// Why it does so, where that is not plain; in our words.
     pub key_notes: &'static str,
     /// Redis' group: `string`, `generic`, `server`, `connection`, `cluster`.
     pub group: &'static str,

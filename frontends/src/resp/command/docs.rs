@@ -1,13 +1,13 @@
 //! COMMAND DOCS: what is said of commands to people.
 //!
-//! The words are those of Redis 7.0 (copyright 2006-2020 Salvatore Sanfilippo, BSD 3-clause
-//! licence), since it is Redis' commands that we have. They stand in `docs.txt`: for each command a
+//! The facts are those of Redis 7.0, since it is Redis' commands that we have: versions, costs, names
+//! and forms of arguments. The sentences are our own. All stands in `docs.txt`: for each command a
 //! paragraph that begins with its name, then fields, then its arguments, a line each, those that
 //! are part of another one indented below it:
 //!
 //! ```text
 //! persist
-//! summary: Remove the expiration from a key
+//! summary: Let a key live for ever
 //! complexity: O(1)
 //! - key key key=0             name and type; key: which of the key specs; also token=, since=,
 //!                             deprecated=, and after them flags: optional, multiple, …

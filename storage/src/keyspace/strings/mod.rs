@@ -26,7 +26,7 @@ pub(super) const ROWS: &[Spec] = &[
         .with(&[F::DENYOOM, F::CAT_STRING])
         .keys_at(1, 1, 1)
         .key_flags(&["RW access update variable_flags"])
-        .key_notes("RW and ACCESS due to the optional `GET` argument")
+        .key_notes("With `GET` the old string is read")
         .doc("string", "1.0.0")
         .validated_by(validate_set),
     Spec::read(2, "get", 2, get)
@@ -42,7 +42,7 @@ pub(super) const ROWS: &[Spec] = &[
         .with(&[F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)
         .key_flags(&["RW access update"])
-        .key_notes("RW and UPDATE because it changes the TTL")
+        .key_notes("How long the key lives is changed, the string is not")
         .doc("string", "6.2.0")
         .validated_by(validate_getex)
         .bare(2),
