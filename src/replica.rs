@@ -179,6 +179,11 @@ impl Replica {
         self.raft.tick();
     }
 
+    /// This server had better not lead: its disk hangs.
+    pub fn step_down(&mut self) {
+        self.raft.step_down();
+    }
+
     /// A message has arrived. Entries that this version cannot apply are not taken: once in the log
     /// they would stop every server that comes to them.
     pub fn step(&mut self, envelope: Envelope) {

@@ -99,6 +99,7 @@ enum Command {
     Restart(String),
     Snapshot(String),
     Unreachable(String, String),
+    StepDown(String),
     /// Hands a server a message that nobody sent.
     Forge {
         from: String,
@@ -382,6 +383,7 @@ impl Script {
             Command::Crash(node) => cluster.crash(id(node)),
             Command::Restart(node) => cluster.restart(id(node)),
             Command::Snapshot(node) => cluster.snapshot(id(node)),
+            Command::StepDown(node) => drop(cluster.event(id(node), Raft::step_down)),
             Command::Unreachable(node, peer) => {
                 let peer = id(peer);
                 cluster.event(id(node), |raft: &mut Raft| raft.report_unreachable(peer));

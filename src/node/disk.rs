@@ -12,6 +12,7 @@ use raftkv_storage::Error;
 use raftkv_storage::snapshot::Received;
 use raftkv_storage::types::{ClusterId, Index};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 
 use crate::persist::{Job, Progress, Queue, Writer, Written};
 use crate::raft::{Envelope, Write};
@@ -22,6 +23,9 @@ const NO_SPACE_RETRY: Duration = Duration::from_millis(200);
 const QUIET: Duration = Duration::from_millis(20);
 /// The most bytes of entries that wait for the disk before proposals are refused.
 const PENDING_BYTES_MAX: usize = 64 << 20;
+
+/// A disk that is given something to do and reports nothing for so long hangs.
+const HUNG: Duration = Duration::from_secs(3);
 
 /// What the disk thread reports to the driver.
 #[derive(Debug)]
@@ -37,6 +41,8 @@ pub(crate) enum Done {
 pub(crate) struct Disk {
     jobs: Option<Sender<Job>>,
     queue: Queue,
+    /// Since when the disk has had something to do, or when it last reported meanwhile.
+    busy_since: Option<Instant>,
     full: Arc<AtomicBool>,
     /// Ends with whether everything handed over was made durable.
     thread: Option<JoinHandle<bool>>,
@@ -50,7 +56,7 @@ impl Disk {
         let full = Arc::new(AtomicBool::new(false));
         let thread = DiskThread { writer, jobs: receiver, done, full: Arc::clone(&full) };
         let thread = std::thread::Builder::new().name("disk".into()).spawn(move || thread.run())?;
-        Ok(Self { jobs: Some(jobs), queue: Queue::default(), full, thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), queue: Queue::default(), busy_since: None, full, thread: Some(thread) })
     }
 
     /// Makes `write` durable and then releases `promises`. Returns the promises that may leave at
@@ -63,6 +69,7 @@ impl Disk {
     ) -> Vec<Envelope> {
         let (job, free) = self.queue.write(write, received, promises);
         if let Some(job) = job {
+            self.busy_since.get_or_insert_with(Instant::now);
             self.send(job);
         }
         free
@@ -71,6 +78,7 @@ impl Disk {
     /// Takes note that writes were reported.
     pub(crate) fn written(&mut self, written: &Written) {
         self.queue.written(written);
+        self.busy_since = self.queue.is_waiting().then(Instant::now);
     }
 
     /// Drops what a durable snapshot covers.
@@ -87,6 +95,12 @@ impl Disk {
     /// disk hangs can still commit through its followers, so nothing else would slow it down.
     pub(crate) fn is_behind(&self) -> bool {
         self.queue.pending_bytes() > PENDING_BYTES_MAX
+    }
+
+    /// Returns whether the disk hangs. A leader whose own disk hangs can still commit, as long as
+    /// all its followers are well; another one does not depend on that.
+    pub(crate) fn is_hung(&self) -> bool {
+        self.busy_since.is_some_and(|since| since.elapsed() >= HUNG) && !self.is_full()
     }
 
     /// Returns whether the disk has no room for the next segment of the log.

@@ -212,6 +212,7 @@ impl Driver {
 
     fn handle_tick(&mut self) {
         self.replica.tick();
+        self.leave_to_healthy_disks();
         self.publish();
         self.answer_late();
         self.report_lost();
@@ -219,6 +220,15 @@ impl Driver {
         if self.snapshots.is_due(since) {
             let (meta, view) = self.replica.snapshot();
             self.snapshots.take(meta, view);
+        }
+    }
+
+    /// Gives up leading when the disk hangs, if there is somebody else.
+    fn leave_to_healthy_disks(&mut self) {
+        let leads = self.replica.raft().role() == raft::Role::Leader;
+        if leads && self.disk.is_hung() && self.cluster.borrow().members.len() > 1 {
+            tracing::error!("the disk hangs: the node gives up leading");
+            self.replica.step_down();
         }
     }
 

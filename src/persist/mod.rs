@@ -95,6 +95,12 @@ impl Queue {
         self.pending_bytes -= written.bytes;
     }
 
+    /// Returns whether something was handed over and not yet reported.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.pending > 0
+    }
+
     /// Returns the bytes of entries that wait for the disk.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {

@@ -190,6 +190,13 @@ impl Raft {
         }
     }
 
+    /// Gives up leading, in this term, for a reason that the core cannot know: a disk that hangs.
+    pub fn step_down(&mut self) {
+        if matches!(self.role, RoleState::Leader(_)) {
+            self.become_follower(self.term(), None);
+        }
+    }
+
     /// Follows, in this term. A new term comes with a new vote.
     pub(super) fn become_follower(&mut self, term: Term, leader: Option<NodeId>) {
         assert!(term >= self.term(), "terms never fall");

@@ -21,6 +21,8 @@ const TICK: u64 = 10 * MS;
 const QUIET: u64 = 20 * MS;
 /// A full disk is tried again after this.
 const NO_SPACE_RETRY: u64 = 200 * MS;
+/// A leader whose disk takes longer than this steps down.
+const HUNG: u64 = 3 * SECOND;
 /// How long a request may take.
 const REQUEST_DEADLINE: u64 = 5 * SECOND;
 
@@ -32,6 +34,7 @@ pub(crate) struct Process {
     /// Jobs that came while the disk was busy.
     pub(crate) jobs: Vec<Job>,
     is_writing: bool,
+    writing_since: u64,
     writes: u64,
     /// The newest snapshot.
     pub(crate) snapshot: Option<(Place, SnapshotMeta)>,
@@ -63,6 +66,7 @@ impl Process {
             queue: Queue::default(),
             jobs: Vec::new(),
             is_writing: false,
+            writing_since: 0,
             writes: 0,
             snapshot,
             is_taking_snapshot: false,
@@ -164,6 +168,10 @@ impl World {
         self.notify(at, TICK * 1000 / rate, ServerEvent::Tick);
         let Some(process) = &mut self.servers[at].process else { return };
         process.replica.tick();
+        let hangs = process.is_writing && !process.is_full && now - process.writing_since > HUNG;
+        if hangs && self.names.len() > 1 {
+            process.replica.step_down();
+        }
         let mut late = Vec::new();
         while let Some(oldest) = process.waiting.first_entry()
             && now - oldest.get().since > REQUEST_DEADLINE
@@ -312,6 +320,7 @@ impl World {
             return;
         }
         process.is_writing = true;
+        process.writing_since = self.now;
         for job in std::mem::take(&mut process.jobs) {
             process.writer.push(job);
         }
