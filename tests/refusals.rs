@@ -228,3 +228,22 @@ fn inspect_shows_what_is_on_disk_and_names_the_first_bad_byte() {
     let error = String::from_utf8(broken.stderr).unwrap();
     assert!(error.contains("corrupt at offset"), "{error}");
 }
+
+/// A segment that is cut short under a running node: the next store into it cannot be done, and
+/// nothing may be acknowledged any more.
+#[test]
+fn a_segment_that_breaks_under_its_node_ends_it_with_a_line() {
+    let mut cluster = Cluster::start(1, &[]);
+    cluster.leader();
+    let node = &mut cluster.nodes[0];
+    let mut client = node.resp();
+    client.call(&["SET", "k", "v"]).unwrap();
+    let files = std::fs::read_dir(node.data_dir.join("wal")).unwrap();
+    let mut files = files.map(|file| file.unwrap().path());
+    let segment = files.find(|file| file.extension().is_some_and(|kind| kind == "wal")).unwrap();
+    std::fs::OpenOptions::new().write(true).open(segment).unwrap().set_len(0).unwrap();
+    assert!(client.call(&["SET", "k", "w"]).is_err(), "nothing is acknowledged");
+    assert_eq!(node.end().code(), Some(1));
+    let log = node.log();
+    assert_eq!(log.lines().filter(|line| line.contains("(SIGBUS)")).count(), 1, "{log}");
+}

@@ -14,6 +14,7 @@ use crate::node;
 /// Runs a node until SIGTERM or SIGINT.
 pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     init_log(&args.log, args.log_format)?;
+    raftkv_storage::fs::explain_sigbus().context("watching SIGBUS")?;
     let stdin_end = args.stop_on_stdin_end.then(watch_stdin).transpose()?;
     let config = args.check()?;
     // One thread for everything that only passes bytes on: see `node`.

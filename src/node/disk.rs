@@ -56,7 +56,13 @@ impl Disk {
         let full = Arc::new(AtomicBool::new(false));
         let thread = DiskThread { writer, jobs: receiver, done, full: Arc::clone(&full) };
         let thread = std::thread::Builder::new().name("disk".into()).spawn(move || thread.run())?;
-        Ok(Self { jobs: Some(jobs), queue: Queue::default(), busy_since: None, full, thread: Some(thread) })
+        Ok(Self {
+            jobs: Some(jobs),
+            queue: Queue::default(),
+            busy_since: None,
+            full,
+            thread: Some(thread),
+        })
     }
 
     /// Makes `write` durable and then releases `promises`. Returns the promises that may leave at

@@ -188,8 +188,13 @@ impl Node {
     /// Asks the process to stop, and waits until it has.
     pub(crate) fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
+        self.end()
+    }
+
+    /// Waits until the process has ended by itself.
+    pub(crate) fn end(&mut self) -> ExitStatus {
         let mut child = self.child.take().unwrap();
-        wait_for("a clean stop", || child.try_wait().unwrap())
+        wait_for("the end of the process", || child.try_wait().unwrap())
     }
 
     /// Connects a Redis client, if the node accepts.

@@ -1,4 +1,4 @@
-//! A segment as memory: the only `unsafe` in the workspace.
+//! A segment as memory.
 //!
 //! # What a store into the map can do
 //!

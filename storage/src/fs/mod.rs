@@ -15,6 +15,7 @@
 
 mod map;
 mod os;
+mod sigbus;
 
 use std::fmt;
 use std::io;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use self::os::Os;
+pub use self::sigbus::explain_sigbus;
 use crate::error::Error;
 
 /// A page, and the unit in which segments are filled with zeros.
