@@ -3,6 +3,7 @@
 mod keyspace_support;
 
 use keyspace_support::Db;
+use raftkv_storage::keyspace::Reply;
 
 fn script(script: &str) {
     Db::new().script(script);
@@ -174,6 +175,15 @@ fn scanning() {
         SCAN 18446744073709551615 -> ["0" []]
         SCAN 18446744073709551616 -> ERR invalid cursor
         SCAN x -> ERR invalid cursor
+        SCAN "" -> ["0" ["a"]]
+        SCAN +0 -> ["0" ["a"]]
+        SCAN -0 -> ["0" ["a"]]
+        SCAN "0\x00x" -> ["0" ["a"]]
+        SCAN -1 -> ["0" []]
+        SCAN - -> ERR invalid cursor
+        SCAN " 0" -> ERR invalid cursor
+        SCAN 0x1 -> ERR invalid cursor
+        SCAN -18446744073709551616 -> ERR invalid cursor
         SCAN 0 COUNT 0 -> ERR syntax error
         SCAN 0 COUNT x -> ERR value is not an integer or out of range
         SCAN 0 COUNT -> ERR syntax error
@@ -201,6 +211,11 @@ fn long_errors() {
     db.run("SET a x");
     let error = "ERR value is out of range, value must between -2147483648 and 2147483647";
     assert_eq!(db.run("COPY a b DB 2147483648"), error);
+    // What is quoted comes back as it came, up to its first NUL.
+    let Reply::Error(text) = db.call(&[b"EXPIRE", b"a", b"1", b"\xff\0b"]) else {
+        panic!("no such option")
+    };
+    assert_eq!(*text, b"ERR Unsupported option \xff"[..]);
     let error = db.run("OBJECT FREQ a");
     assert!(error.starts_with("ERR An LFU maxmemory policy is not selected, access frequency not"));
 }

@@ -1,5 +1,6 @@
 //! CLIENT: who is connected, by what name, and who is to be.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use raftkv_storage::keyspace::Reply;
@@ -13,6 +14,7 @@ use crate::Kv;
 /// Names that clients give themselves are shown to others, so they are short.
 const NAME_BYTES_MAX: usize = 1024;
 
+/// `args` begin with the name of the subcommand as the client wrote it.
 pub(super) fn run<K: Kv>(
     session: &mut Session,
     server: &Server<K>,
@@ -20,6 +22,7 @@ pub(super) fn run<K: Kv>(
     subcommand: &str,
     args: &[&[u8]],
 ) -> Outcome {
+    let Some((typed, args)) = args.split_first() else { return errors::syntax().into() };
     match subcommand {
         "id" => Reply::Integer(number(client.id)),
         "info" => Reply::Verbatim(format!("{}\n", describe(server, client)).into()),
@@ -45,7 +48,7 @@ pub(super) fn run<K: Kv>(
         "tracking" => caching::tracking(session, server, client, args),
         "caching" => caching::caching(session, server, client, args[0]),
         "unblock" => match (scanner::integer(args[0]), &args[1..]) {
-            (_, [_, _, ..]) => errors::unknown_subcommand_or_arity("client", "UNBLOCK"),
+            (_, [_, _, ..]) => errors::unknown_subcommand_or_arity("client", typed),
             (_, [reason])
                 if !reason.eq_ignore_ascii_case(b"timeout")
                     && !reason.eq_ignore_ascii_case(b"error") =>
@@ -56,10 +59,10 @@ pub(super) fn run<K: Kv>(
             // No command blocks, so there is nobody to be freed.
             (Some(_), _) => Reply::Integer(0),
         },
-        "pause" => server.paused.pause(args),
+        "pause" => server.paused.pause(typed, args),
         "unpause" => server.paused.end(),
         "help" => help(HELP),
-        _ => errors::unknown_subcommand("client", subcommand.as_bytes()),
+        _ => Reply::unknown_subcommand("client", subcommand.as_bytes()),
     }
     .into()
 }
@@ -86,10 +89,8 @@ fn checked(text: &[u8], what: &str) -> Result<String, Reply> {
 fn set_info(client: &Client, attribute: &[u8], value: &[u8]) -> Reply {
     let is_name = attribute.eq_ignore_ascii_case(b"lib-name");
     if !is_name && !attribute.eq_ignore_ascii_case(b"lib-ver") {
-        let attribute = String::from_utf8_lossy(&attribute[..attribute.len().min(128)]);
-        return Reply::error(format!(
-            "ERR Unrecognized option '{attribute}', unknown to CLIENT SETINFO"
-        ));
+        let after = "', unknown to CLIENT SETINFO";
+        return Reply::error_quoting("ERR Unrecognized option '", attribute, after);
     }
     match checked(value, if is_name { "lib-name" } else { "lib-ver" }) {
         Err(error) => error,
@@ -130,15 +131,10 @@ fn list<K: Kv>(server: &Server<K>, args: &[&[u8]]) -> Reply {
             Err(error) => return error,
         },
         [option, ids @ ..] if option.eq_ignore_ascii_case(b"id") && !ids.is_empty() => {
-            let mut wanted = Vec::with_capacity(ids.len());
-            for id in ids {
-                match positive(id) {
-                    Some(id) => wanted.push(id),
-                    None => return Reply::error("ERR Invalid client ID"),
-                }
-            }
-            wanted.sort_unstable();
-            clients.retain(|client| wanted.binary_search(&client.id).is_ok());
+            // Any number will do, also one that no client has.
+            let wanted: Option<BTreeSet<_>> = ids.iter().map(|id| scanner::integer(id)).collect();
+            let Some(wanted) = wanted else { return Reply::error("ERR Invalid client ID") };
+            clients.retain(|client| wanted.contains(&number(client.id)));
         }
         _ => return errors::syntax(),
     }
@@ -215,8 +211,7 @@ fn kill_filter<'a>(args: &[&'a [u8]]) -> Result<Filter<'a>, Reply> {
             b"type" => filter.nobody |= !is_normal(value)?,
             b"user" if value == b"default" => {}
             b"user" => {
-                let user = String::from_utf8_lossy(&value[..value.len().min(128)]);
-                return Err(Reply::error(format!("ERR No such user '{user}'")));
+                return Err(Reply::error_quoting("ERR No such user '", value, "'"));
             }
             b"skipme" if value.eq_ignore_ascii_case(b"yes") => filter.with_me = false,
             b"skipme" if value.eq_ignore_ascii_case(b"no") => filter.with_me = true,
@@ -231,10 +226,7 @@ fn is_normal(kind: &[u8]) -> Result<bool, Reply> {
     match kind.to_ascii_lowercase().as_slice() {
         b"normal" => Ok(true),
         b"master" | b"replica" | b"slave" | b"pubsub" => Ok(false),
-        _ => {
-            let kind = String::from_utf8_lossy(&kind[..kind.len().min(128)]);
-            Err(Reply::error(format!("ERR Unknown client type '{kind}'")))
-        }
+        _ => Err(Reply::error_quoting("ERR Unknown client type '", kind, "'")),
     }
 }
 
@@ -297,6 +289,8 @@ const HELP: &[&str] = &[
     "    Return information about client connections.",
     "REPLY (ON|OFF|SKIP)",
     "    Control the replies sent to the current connection.",
+    "PAUSE <timeout> [WRITE|ALL]",
+    "    Let commands for keys wait for <timeout> milliseconds.",
     "SETINFO (LIB-NAME|LIB-VER) <value>",
     "    Say which library speaks.",
     "SETNAME <name>",
@@ -306,6 +300,10 @@ const HELP: &[&str] = &[
     "    Control server assisted client side caching.",
     "TRACKINGINFO",
     "    Report tracking status for the current connection.",
+    "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+    "    Return 0: no client is blocked by a command.",
+    "UNPAUSE",
+    "    End a pause.",
     "NO-EVICT (ON|OFF)",
     "    Accepted: connections are never evicted.",
     "HELP",

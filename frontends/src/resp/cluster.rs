@@ -47,7 +47,7 @@ pub(super) async fn run<K: Kv>(server: &Server<K>, subcommand: &str, args: &[&[u
         "replicas" | "slaves" => replicas(&cluster, args[0]),
         "links" => Reply::Array(Vec::new()),
         "help" => help(HELP),
-        _ => errors::unknown_subcommand("cluster", subcommand.as_bytes()),
+        _ => Reply::unknown_subcommand("cluster", subcommand.as_bytes()),
     }
 }
 
@@ -203,8 +203,7 @@ fn shard_node(
 fn replicas(cluster: &Cluster, wanted: &[u8]) -> Reply {
     let is_wanted = |member: &&Member| node_id(member.id).as_bytes().eq_ignore_ascii_case(wanted);
     let Some(found) = cluster.members.iter().find(is_wanted) else {
-        let wanted = String::from_utf8_lossy(&wanted[..wanted.len().min(128)]);
-        return Reply::error(format!("ERR Unknown node {wanted}"));
+        return Reply::error_quoting("ERR Unknown node ", wanted, "");
     };
     let Some(master) = master(cluster).filter(|master| master.id == found.id) else {
         return Reply::error("ERR The specified node is not a master");

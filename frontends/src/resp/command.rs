@@ -32,7 +32,7 @@ pub(super) fn run(subcommand: Option<&str>, args: &[&[u8]]) -> Reply {
             with_keys(names, |key, flags| Reply::Array(vec![Reply::bulk(key), words(flags)]))
         }
         Some("help") => help(HELP),
-        Some(other) => errors::unknown_subcommand("command", other.as_bytes()),
+        Some(other) => Reply::unknown_subcommand("command", other.as_bytes()),
     }
 }
 

@@ -261,8 +261,8 @@ where
 
     /// After this nobody knows where the next request would begin.
     fn reject(&mut self, error: ProtocolError, turn: &mut Turn) -> Flow {
-        self.server.stats.error_replies.add(1);
-        turn.answer_with(|out| encode::error(format!("ERR {error}").as_bytes(), out));
+        let is_silent = self.session.is_silent_next();
+        self.answer(turn, error.reply(), is_silent);
         Flow::Reject
     }
 
@@ -276,11 +276,7 @@ where
             if is_cross_protocol(name) {
                 return Ok(Flow::Close);
             }
-            let text = errors::unknown_command(name, args);
-            self.server.stats.error_replies.add(1);
-            if !is_silent {
-                turn.answer_with(|out| encode::error(&text, out));
-            }
+            self.answer(turn, errors::unknown_command(name, args), is_silent);
             return Ok(Flow::More);
         };
         self.session.last_command = spec;
@@ -288,7 +284,7 @@ where
             self.answer(turn, error, is_silent);
             return Ok(Flow::More);
         }
-        if spec.is_session() {
+        if session::answers(spec, args) {
             return self.session_command(spec, args, is_silent, turn, input).await;
         }
         self.keyspace_command(spec, call, Manner { is_silent, is_tracked }, turn, input).await?;

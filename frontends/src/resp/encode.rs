@@ -120,7 +120,7 @@ impl Encoder {
             Reply::Verbatim(bytes) => return self.bulk(bytes, out),
             Reply::Double(value) if resp3 => double(value, out),
             Reply::Double(value) => bulk(double_text(value).as_bytes(), out),
-            Reply::Error(text) => error(text.as_bytes(), out),
+            Reply::Error(text) => error(&text, out),
             Reply::Array(items) => self.items(b'*', items, out),
             Reply::Set(items) => self.items(if resp3 { b'~' } else { b'*' }, items, out),
             Reply::Map(pairs) => {
@@ -159,14 +159,16 @@ pub fn encode(reply: Reply, protocol: Protocol, out: &mut BytesMut) {
     assert_eq!(step, Step::Done, "only a limit makes an encoder stop");
 }
 
-/// Encodes an error whose text need not be UTF-8. A line end inside would look like the end of the
-/// reply.
+/// Encodes an error. A line end inside would look like the end of the reply: as in Redis it becomes
+/// blanks, or nothing where the text ends anyway.
 pub fn error(text: &[u8], out: &mut BytesMut) {
+    let is_line_end = |byte: &u8| matches!(*byte, b'\r' | b'\n');
+    let length = text.iter().rposition(|byte| !is_line_end(byte)).map_or(0, |last| last + 1);
     out.extend_from_slice(b"-");
     let start = out.len();
-    out.extend_from_slice(text);
+    out.extend_from_slice(&text[..length]);
     for byte in &mut out[start..] {
-        if matches!(*byte, b'\r' | b'\n') {
+        if is_line_end(byte) {
             *byte = b' ';
         }
     }

@@ -6,6 +6,7 @@
 //! which they hand to whoever called them.
 
 use raftkv_storage::keyspace::Reply;
+use raftkv_storage::keyspace::reply::{SHOWN_BYTES, until_nul};
 use redis_protocol::redis_keyslot;
 
 use crate::{Cluster, Error, Role, Unavailable};
@@ -67,11 +68,9 @@ pub fn reply(error: &Error, cluster: &Cluster, slot: u16) -> Reply {
     }
 }
 
-/// Returns the text of the error for a command that is not in the table, as Redis 7 words and cuts
-/// it.
+/// Returns the error for a command that is not in the table, as Redis 7 words and cuts it.
 #[must_use]
-pub fn unknown_command(name: &[u8], arguments: &[&[u8]]) -> Vec<u8> {
-    const SHOWN_BYTES: usize = 128;
+pub fn unknown_command(name: &[u8], arguments: &[&[u8]]) -> Reply {
     let mut shown = Vec::new();
     for argument in arguments {
         if shown.len() >= SHOWN_BYTES {
@@ -79,32 +78,25 @@ pub fn unknown_command(name: &[u8], arguments: &[&[u8]]) -> Vec<u8> {
         }
         let room = SHOWN_BYTES - shown.len();
         shown.push(b'\'');
-        shown.extend_from_slice(until_nul(argument, room));
+        shown.extend_from_slice(cut(argument, room));
         shown.extend_from_slice(b"' ");
     }
-    let mut text = b"ERR unknown command '".to_vec();
-    text.extend_from_slice(until_nul(name, SHOWN_BYTES));
-    text.extend_from_slice(b"', with args beginning with: ");
-    text.extend_from_slice(&shown);
-    text
+    let name = cut(name, SHOWN_BYTES);
+    let middle: &[u8] = b"', with args beginning with: ";
+    Reply::Error([b"ERR unknown command '", name, middle, &shown].concat().into())
 }
 
-/// Returns the error for a subcommand that a container command does not have.
-#[must_use]
-pub fn unknown_subcommand(container: &str, name: &[u8]) -> Reply {
-    let name = String::from_utf8_lossy(until_nul(name, 128)).into_owned();
-    let container = container.to_ascii_uppercase();
-    Reply::error(format!("ERR unknown subcommand '{name}'. Try {container} HELP."))
+fn cut(text: &[u8], most: usize) -> &[u8] {
+    until_nul(&text[..text.len().min(most)])
 }
 
-/// Returns the error for too many arguments of a subcommand that takes optional ones.
+/// Returns the error for too many arguments of a subcommand that takes optional ones; `subcommand`
+/// is how the client wrote it.
 #[must_use]
-pub fn unknown_subcommand_or_arity(container: &str, subcommand: &str) -> Reply {
-    let container = container.to_ascii_uppercase();
-    Reply::error(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{subcommand}'. Try {container} \
-         HELP."
-    ))
+pub fn unknown_subcommand_or_arity(container: &str, subcommand: &[u8]) -> Reply {
+    let after = format!("'. Try {} HELP.", container.to_ascii_uppercase());
+    let before = "ERR unknown subcommand or wrong number of arguments for '";
+    Reply::error_quoting(before, cut(subcommand, SHOWN_BYTES), &after)
 }
 
 /// Returns the error for a wrong number of arguments; of a subcommand, the name is
@@ -124,10 +116,4 @@ pub fn syntax() -> Reply {
 #[must_use]
 pub fn not_an_integer() -> Reply {
     Reply::error("ERR value is not an integer or out of range")
-}
-
-/// Redis prints these as C strings.
-fn until_nul(text: &[u8], most: usize) -> &[u8] {
-    let text = &text[..text.len().min(most)];
-    text.split(|byte| *byte == 0).next().unwrap_or_default()
 }

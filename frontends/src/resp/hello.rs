@@ -45,8 +45,7 @@ pub(super) fn hello<K: Kv>(
                 rest
             }
             _ => {
-                let option = String::from_utf8_lossy(&option[..option.len().min(128)]);
-                return Reply::error(format!("ERR Syntax error in HELLO option '{option}'"));
+                return Reply::error_quoting("ERR Syntax error in HELLO option '", option, "'");
             }
         };
     }

@@ -51,18 +51,18 @@ impl Paused {
         }
     }
 
-    /// CLIENT PAUSE: `args` are the milliseconds, and what is paused. A pause that is under way is
+    /// CLIENT PAUSE, as the client `typed` it: `args` are the milliseconds, and what is paused. A pause that is under way is
     /// made longer and stricter, never less.
-    pub(super) fn pause(&self, args: &[&[u8]]) -> Reply {
+    pub(super) fn pause(&self, typed: &[u8], args: &[&[u8]]) -> Reply {
+        if args.len() > 2 {
+            return errors::unknown_subcommand_or_arity("client", typed);
+        }
         let only_writes = match args.get(1) {
             None => false,
             Some(mode) if mode.eq_ignore_ascii_case(b"all") => false,
             Some(mode) if mode.eq_ignore_ascii_case(b"write") => true,
             Some(_) => return Reply::error("ERR CLIENT PAUSE mode must be WRITE or ALL"),
         };
-        if args.len() > 2 {
-            return errors::unknown_subcommand_or_arity("client", "pause");
-        }
         let Some(milliseconds) = scanner::integer(args[0]) else {
             return Reply::error("ERR timeout is not an integer or out of range");
         };

@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use raftkv_storage::keyspace::Reply;
+
 /// How long a request may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -55,6 +57,21 @@ pub enum ProtocolError {
     /// All arguments together exceed the limit.
     #[error("Protocol error: too big request")]
     RequestTooBig,
+}
+
+impl ProtocolError {
+    /// Returns what the client is told. As in Redis, a byte that should not be there comes back as
+    /// it came; only in our own log it is escaped.
+    #[must_use]
+    pub fn reply(self) -> Reply {
+        match self {
+            Self::ExpectedBulk(byte) => {
+                let text = [b"ERR Protocol error: expected '$', got '", &[byte][..], b"'"].concat();
+                Reply::Error(text.into())
+            }
+            other => Reply::error(format!("ERR {other}")),
+        }
+    }
 }
 
 /// A complete request at the start of the buffer.

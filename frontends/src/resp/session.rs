@@ -57,10 +57,18 @@ pub(super) fn check(spec: &'static Spec, args: &[&[u8]]) -> Result<(), Reply> {
     }
     let Some(name) = args.first().filter(|_| !spec.subcommands.is_empty()) else { return Ok(()) };
     match spec.subcommand(name) {
-        None => Err(errors::unknown_subcommand(spec.name, name)),
+        None => Err(Reply::unknown_subcommand(spec.name, name)),
         Some(row) if !row.accepts(args.len()) => Err(row.wrong_arity()),
         Some(_) => Ok(()),
     }
+}
+
+/// Returns whether the session answers a call: that of a session command, or for the explanation of
+/// a container whose other subcommands are for the keyspace.
+pub(super) fn answers(spec: &Spec, args: &[&[u8]]) -> bool {
+    spec.is_session()
+        || !spec.subcommands.is_empty()
+            && args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"help"))
 }
 
 /// Returns whether a command neither asks about what came before it nor changes how the rest is
@@ -68,7 +76,15 @@ pub(super) fn check(spec: &'static Spec, args: &[&[u8]]) -> Result<(), Reply> {
 pub(super) fn is_independent(spec: &Spec) -> bool {
     matches!(
         spec.name,
-        "ping" | "echo" | "select" | "auth" | "readonly" | "readwrite" | "asking" | "command"
+        "ping"
+            | "echo"
+            | "select"
+            | "auth"
+            | "readonly"
+            | "readwrite"
+            | "asking"
+            | "command"
+            | "object"
     )
 }
 
@@ -128,29 +144,33 @@ impl Session {
             "reset" => return self.reset(server, client),
             "time" => time(),
             "lolwut" => lolwut(server.options.version, args),
+            "object" => help(OBJECT_HELP),
             "client" => {
                 self.note(client);
-                return client::run(self, server, client, subcommand, &args[1..]);
+                return client::run(self, server, client, subcommand, args);
             }
             "command" => command::run(args.first().map(|_| subcommand), args),
             "config" => config::run(server, subcommand, &args[1..]),
             "info" => info::run(server, args).await,
             "cluster" => cluster::run(server, subcommand, &args[1..]).await,
             "wait" => wait::run(server, client, args).await,
-            "function" => function(subcommand, &args[1..]),
+            "function" => function(subcommand, args),
             name => Reply::error(format!("ERR '{name}' is not supported")),
         }
         .into()
     }
 
-    /// RESET: the connection is as new, and says so whatever CLIENT REPLY was.
+    /// RESET: the connection is as new, and says so even after CLIENT REPLY OFF; not when it is
+    /// itself what CLIENT REPLY SKIP was for.
     fn reset<K: Kv>(&mut self, server: &Server<K>, client: &Client) -> Outcome {
         caching::stop(self, server, client);
+        let was_off = self.replies == Replies::Off;
         (self.protocol, self.replies) = (Protocol::default(), Replies::On);
         let mut seen = client.seen();
         seen.name.clear();
         seen.protocol = self.protocol;
-        Outcome::Always(Reply::Simple("RESET"))
+        let reply = Reply::Simple("RESET");
+        if was_off { Outcome::Always(reply) } else { Outcome::Reply(reply) }
     }
 }
 
@@ -165,8 +185,9 @@ fn ping(args: &[&[u8]]) -> Outcome {
 
 /// A cluster has one database.
 fn select(database: &[u8]) -> Reply {
-    match scanner::integer(database).and_then(|number| i32::try_from(number).ok()) {
+    match scanner::integer(database) {
         Some(0) => Reply::Ok,
+        Some(number) if i32::try_from(number).is_err() => Reply::beyond_32_bits(),
         Some(_) => Reply::error("ERR SELECT is not allowed in cluster mode"),
         None => errors::not_an_integer(),
     }
@@ -179,12 +200,27 @@ fn time() -> Reply {
     Reply::Array(vec![text(now.as_secs()), text(u64::from(now.subsec_micros()))])
 }
 
+/// LOLWUT [VERSION number [arguments of the drawing]]: alone it draws. Redis 7 has no drawing of its
+/// own, but shows those of 5 and 6 to who asks for them, and the others a line.
 fn lolwut(version: &str, args: &[&[u8]]) -> Reply {
-    if let [option, number, ..] = args
-        && option.eq_ignore_ascii_case(b"version")
-        && scanner::integer(number).is_none()
+    let line = Reply::Verbatim(format!("Redis ver. {}\n", info::REDIS_VERSION).into());
+    let mut options = args.iter();
+    let is_version = |word: &&[u8]| word.eq_ignore_ascii_case(b"version");
+    if let (Some(_), Some(number)) =
+        (options.next().filter(|word| is_version(word)), options.next())
     {
-        return errors::not_an_integer();
+        let Some(number) = scanner::integer(number) else { return errors::not_an_integer() };
+        // Redis reads a number of 64 bits and keeps 32 of them.
+        let sizes = match number as u32 {
+            5 => 3,
+            6 => 2,
+            _ => return line,
+        };
+        if options.take(sizes).any(|size| scanner::integer(size).is_none()) {
+            return errors::not_an_integer();
+        }
+    } else if !args.is_empty() {
+        return line;
     }
     let art = "
       o---------o
@@ -194,18 +230,19 @@ fn lolwut(version: &str, args: &[&[u8]]) -> Reply {
       \\   \\ /   /       is what happened
        o---o---o
 ";
-    Reply::Verbatim(format!("{art}\nRedis ver. 7.0.15, raftkv {version}\n").into())
+    Reply::Verbatim(format!("{art}\nRedis ver. {}, raftkv {version}\n", info::REDIS_VERSION).into())
 }
 
 /// There are no functions; those who flush them before a test get what they ask for.
 fn function(subcommand: &str, args: &[&[u8]]) -> Reply {
-    match (subcommand, args) {
+    match (subcommand, args.get(1..).unwrap_or_default()) {
         ("flush", []) => Reply::Ok,
         ("flush", [mode])
             if mode.eq_ignore_ascii_case(b"sync") || mode.eq_ignore_ascii_case(b"async") =>
         {
             Reply::Ok
         }
+        ("flush", [_, _, ..]) => errors::unknown_subcommand_or_arity("function", args[0]),
         ("flush", _) => Reply::error("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"),
         ("list", _) => Reply::Array(Vec::new()),
         ("stats", _) => Reply::Map(vec![
@@ -232,3 +269,21 @@ fn function(subcommand: &str, args: &[&[u8]]) -> Reply {
 pub(super) fn help(lines: &'static [&'static str]) -> Reply {
     Reply::Array(lines.iter().copied().map(Reply::Simple).collect())
 }
+
+const OBJECT_HELP: &[&str] = &[
+    "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "ENCODING <key>",
+    "    Return the kind of internal representation used in order to store the value",
+    "    associated with a <key>.",
+    "FREQ <key>",
+    "    Return the access frequency index of the <key>. The returned integer is",
+    "    proportional to the logarithm of the recent access frequency of the key.",
+    "IDLETIME <key>",
+    "    Return the idle time of the <key>, that is the approximated number of",
+    "    seconds elapsed since the last access to the key.",
+    "REFCOUNT <key>",
+    "    Return the number of references of the value associated with the specified",
+    "    <key>.",
+    "HELP",
+    "    Prints this help.",
+];

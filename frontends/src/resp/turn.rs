@@ -61,13 +61,8 @@ impl Key {
 impl Turn {
     /// Adds a reply that is known already.
     pub(super) fn answer(&mut self, reply: Reply, protocol: Protocol) {
-        self.answer_with(|out| encode::encode(reply, protocol, out));
-    }
-
-    /// Adds a reply that is known already, as the bytes that `write` adds.
-    pub(super) fn answer_with(&mut self, write: impl FnOnce(&mut BytesMut)) {
         let start = self.local.len();
-        write(&mut self.local);
+        encode::encode(reply, protocol, &mut self.local);
         let length = self.local.len() - start;
         match self.order.last_mut() {
             Some(Answer::Local(before)) => *before += length,

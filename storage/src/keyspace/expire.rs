@@ -154,10 +154,7 @@ impl Condition {
                 b"XX" => condition.if_some = true,
                 b"GT" => condition.if_later = true,
                 b"LT" => condition.if_earlier = true,
-                _ => {
-                    let option = String::from_utf8_lossy(option);
-                    return Err(Reply::error(format!("ERR Unsupported option {option}")));
-                }
+                _ => return Err(Reply::error_quoting("ERR Unsupported option ", option, "")),
             }
         }
         let Self { if_none, if_some, if_later, if_earlier } = condition;

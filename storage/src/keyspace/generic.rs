@@ -183,11 +183,7 @@ fn may_replace(args: &[&[u8]]) -> Result<bool, Reply> {
 fn parse_database(number: &[u8]) -> Result<i64, Reply> {
     let number = integer(number)?;
     if i32::try_from(number).is_err() {
-        return Err(Reply::error(format!(
-            "ERR value is out of range, value must between {} and {}",
-            i32::MIN,
-            i32::MAX
-        )));
+        return Err(Reply::beyond_32_bits());
     }
     if !(0..DATABASES).contains(&number) {
         return Err(Reply::error("ERR DB index is out of range"));
@@ -195,18 +191,15 @@ fn parse_database(number: &[u8]) -> Result<i64, Reply> {
     Ok(number)
 }
 
+/// The subcommands that look at a key. OBJECT HELP does not, so the session answers it.
 fn object(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    let name = String::from_utf8_lossy(args.at(0)).into_owned();
-    let Some(row) = OBJECT.iter().find(|row| row.short_name().eq_ignore_ascii_case(&name)) else {
-        let name: String = name.chars().take(128).collect();
-        let text = format!("ERR unknown subcommand '{name}'. Try OBJECT HELP.");
-        return Err(Reply::error(text));
+    let name = args.at(0);
+    let is_meant = |row: &&Spec| row.short_name().as_bytes().eq_ignore_ascii_case(name);
+    let Some(row) = OBJECT.iter().filter(|row| row.first_key > 0).find(is_meant) else {
+        return Err(Reply::unknown_subcommand("object", name));
     };
     if !row.accepts(args.len()) {
         return Err(row.wrong_arity());
-    }
-    if row.short_name() == "help" {
-        return Ok(Reply::Array(OBJECT_HELP.iter().copied().map(Reply::Simple).collect()));
     }
     let Some(item) = reader.get(args.at(1)) else { return Ok(Reply::Null) };
     Ok(match row.short_name() {
@@ -238,21 +231,3 @@ fn owners(value: &Value) -> i64 {
         },
     }
 }
-
-const OBJECT_HELP: &[&str] = &[
-    "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "ENCODING <key>",
-    "    Return the kind of internal representation used in order to store the value",
-    "    associated with a <key>.",
-    "FREQ <key>",
-    "    Return the access frequency index of the <key>. The returned integer is",
-    "    proportional to the logarithm of the recent access frequency of the key.",
-    "IDLETIME <key>",
-    "    Return the idle time of the <key>, that is the approximated number of",
-    "    seconds elapsed since the last access to the key.",
-    "REFCOUNT <key>",
-    "    Return the number of references of the value associated with the specified",
-    "    <key>.",
-    "HELP",
-    "    Prints this help.",
-];

@@ -180,8 +180,8 @@ pub fn listed(reply: &Reply) -> Option<(Vec<Found>, Option<Bytes>)> {
     Some((items, next))
 }
 
-fn refused(text: &str) -> Option<Outcome> {
-    match text.split_once(' ')? {
+fn refused(text: &[u8]) -> Option<Outcome> {
+    match std::str::from_utf8(text).ok()?.split_once(' ')? {
         ("PRECONDITION", current) => {
             let current: Index = current.parse().ok()?;
             Some(Outcome::Precondition((current != 0).then_some(current)))

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+/// How much of a name that is unknown Redis shows.
+pub const SHOWN_BYTES: usize = 128;
+
 /// The answer to one command: the types of RESP3, of which RESP2 and JSON can say a part each.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
@@ -29,8 +32,9 @@ pub enum Reply {
     Map(Vec<(Reply, Reply)>),
     /// RESP3 `~`, RESP2 an array.
     Set(Vec<Reply>),
-    /// An error: its code, a space, and text for people. Without the leading `-`.
-    Error(Cow<'static, str>),
+    /// An error: its code, a space, and text for people. Without the leading `-`. Bytes, since it
+    /// may quote the client, who need not speak UTF-8.
+    Error(Cow<'static, [u8]>),
 }
 
 impl Reply {
@@ -43,14 +47,50 @@ impl Reply {
     /// Returns an error.
     #[must_use]
     pub fn error(text: impl Into<Cow<'static, str>>) -> Self {
-        Self::Error(text.into())
+        Self::Error(match text.into() {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        })
     }
+
+    /// Returns an error that quotes the client, byte for byte, between two texts. As in Redis, which
+    /// prints C strings, a quotation ends before its first NUL.
+    #[must_use]
+    pub fn error_quoting(before: &str, quotation: &[u8], after: &str) -> Self {
+        let quotation = until_nul(quotation);
+        Self::Error([before.as_bytes(), quotation, after.as_bytes()].concat().into())
+    }
+
+    /// Returns the error for a subcommand that a container command does not have.
+    #[must_use]
+    pub fn unknown_subcommand(container: &str, name: &[u8]) -> Self {
+        let shown = &name[..name.len().min(SHOWN_BYTES)];
+        let container = container.to_ascii_uppercase();
+        let after = format!("'. Try {container} HELP.");
+        Self::error_quoting("ERR unknown subcommand '", shown, &after)
+    }
+
+    /// Returns the error for a number that is one, but not of 32 bits.
+    #[must_use]
+    pub fn beyond_32_bits() -> Self {
+        Self::error(format!(
+            "ERR value is out of range, value must between {} and {}",
+            i32::MIN,
+            i32::MAX
+        ))
+    }
+}
+
+/// Returns what C would print of a text.
+#[must_use]
+pub fn until_nul(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 // The errors that more than one command answers, as Redis words them.
 
 const fn error(text: &'static str) -> Reply {
-    Reply::Error(Cow::Borrowed(text))
+    Reply::Error(Cow::Borrowed(text.as_bytes()))
 }
 
 pub(super) const SYNTAX: Reply = error("ERR syntax error");

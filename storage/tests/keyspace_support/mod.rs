@@ -122,7 +122,7 @@ pub fn show(reply: &Reply) -> String {
             let pairs = pairs.iter().map(|(key, value)| format!("{}: {}", show(key), show(value)));
             format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
         }
-        Reply::Error(text) => text.to_string(),
+        Reply::Error(text) => String::from_utf8_lossy(text).into_owned(),
     }
 }
 
