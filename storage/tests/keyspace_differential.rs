@@ -80,6 +80,30 @@ const TIMES: [&str; 6] = ["1", "4000000000", "5000000000", "-1", "x", "922337203
 const TIMES_MS: [&str; 6] =
     ["1", "4000000000000", "5000000000000", "-1", "x", "9223372036854775807"];
 
+/// Redis reads them with strtoul.
+const CURSORS: [&str; 20] = [
+    "0",
+    "17",
+    "-1",
+    "",
+    "+0",
+    "-0",
+    "00",
+    "-",
+    "+",
+    " 0",
+    "0 ",
+    "\t0",
+    "0x1",
+    "1abc",
+    "x",
+    "18446744073709551615",
+    "18446744073709551616",
+    "-18446744073709551615",
+    "-18446744073709551616",
+    "7\u{0}x",
+];
+
 /// A command for each shape; `k` stands for a key, `v` a value, `n` a number, `t` seconds to live,
 /// `m` milliseconds, `T` a moment in seconds, `M` in milliseconds, `s` an option of SET, `x` of
 /// GETEX, `e` of EXPIRE, `l` of LCS, `c` of COPY, `p` a pattern.
@@ -149,7 +173,6 @@ const SHAPES: &[&str] = &[
     "OBJECT IDLETIME k",
     "OBJECT nonsense k",
     "OBJECT ENCODING",
-    "OBJECT HELP",
     "FLUSHALL f",
     "SETRANGE k o v",
     "RANDOMKEY",
@@ -166,8 +189,7 @@ fn fill(shape: &str, random: &mut Random) -> Vec<Vec<u8>> {
             "o" => {
                 random.pick(&["0", "1", "7", "-1", "x", "536870912", "9223372036854775807"]).into()
             }
-            // Redis takes whatever strtoul takes; here a cursor is a number as SCAN prints it.
-            "u" => random.pick(&["0", "17", "x", "18446744073709551616", "0x"]).into(),
+            "u" => random.pick(&CURSORS).to_string(),
             "t" => random.pick(&TTLS).to_string(),
             "m" => random.pick(&TTLS_MS).to_string(),
             "T" => random.pick(&TIMES).to_string(),

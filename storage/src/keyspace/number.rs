@@ -1,6 +1,6 @@
 //! Numbers in arguments: exactly the texts that Redis takes.
 
-use super::reply::{NOT_AN_INTEGER, Reply};
+use super::reply::{NOT_AN_INTEGER, Reply, until_nul};
 
 /// Reads a signed number in its only form: no plus, no leading zeros, no spaces, no minus zero.
 pub(super) fn parse_i64(text: &[u8]) -> Option<i64> {
@@ -28,6 +28,18 @@ pub(super) fn parse_u64(text: &[u8]) -> Option<u64> {
         return None;
     }
     std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Reads a cursor as Redis does, by C's strtoul: a sign is allowed, and minus counts down from 2⁶⁴;
+/// no digit is zero; a NUL ends the text. Blanks in front are not allowed.
+pub(super) fn parse_cursor(text: &[u8]) -> Option<u64> {
+    let text = until_nul(text);
+    let digits = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
+    if text.is_empty() {
+        return Some(0);
+    }
+    let number = parse_u64(digits)?;
+    Some(if text[0] == b'-' { number.wrapping_neg() } else { number })
 }
 
 /// Reads a signed number, or answers Redis' error.

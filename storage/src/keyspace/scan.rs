@@ -7,7 +7,7 @@
 use super::command::{Args, upper};
 use super::glob;
 use super::hash;
-use super::number::{integer, parse_u64};
+use super::number::{integer, parse_cursor};
 use super::reply::SYNTAX;
 use super::value::Item;
 use super::{Reader, Reply};
@@ -89,7 +89,7 @@ impl<'a> Options<'a> {
 }
 
 pub(super) fn scan(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    let cursor = parse_u64(args.at(0)).ok_or(Reply::error("ERR invalid cursor"))?;
+    let cursor = parse_cursor(args.at(0)).ok_or(Reply::error("ERR invalid cursor"))?;
     let options = Options::parse(args.from(1))?;
     let mut found = Vec::new();
     let mut next_cursor = 0;
