@@ -15,20 +15,24 @@ use super::tracking::KEYS_MAX;
 use super::{Options, Server, errors, scanner};
 use crate::Kv;
 
-/// Values of CONFIG SET are kept for CONFIG GET, so they are short.
-const VALUE_BYTES_MAX: usize = 1024;
+/// A list of SAVE points is kept for CONFIG GET, so it is short.
+const SAVE_BYTES_MAX: usize = 1024;
 
 /// What a value must be.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     /// A whole number between these.
     Integer(i64, i64),
-    /// Bytes, with or without a unit.
-    Memory,
+    /// At least so many bytes, with or without a unit.
+    Memory(i64),
     /// `yes` or `no`.
     YesNo,
-    /// Anything.
-    Text,
+    /// One of these.
+    OneOf(&'static [&'static str]),
+    /// Classes of events, a letter each.
+    Events,
+    /// Pairs of seconds and changes.
+    SavePoints,
 }
 
 /// The one parameter that has an effect.
@@ -36,76 +40,124 @@ const TRACKING: &str = "tracking-table-max-keys";
 
 const COUNT: Kind = Kind::Integer(0, i64::MAX);
 const COUNT_32: Kind = Kind::Integer(0, i32::MAX as i64);
+const SIZE: Kind = Kind::Memory(0);
+
+/// The classes of events that `A` stands for, and then the others, in the order they are shown in.
+const EVENTS_ALL: &str = "g$lshzxetd";
+const EVENTS_APART: &str = "KEm";
 
 impl Kind {
     /// Returns the value as CONFIG GET shows it, or what is wrong with it, in Redis' words.
-    fn check(self, value: &str) -> Result<String, String> {
+    fn check(self, value: &[u8]) -> Result<String, String> {
         match self {
-            Self::Text => Ok(value.to_owned()),
-            Self::YesNo if matches!(value, "yes" | "no") => Ok(value.to_owned()),
-            Self::YesNo => Err("argument must be 'yes' or 'no'".to_owned()),
-            Self::Integer(least, most) => match scanner::integer(value.as_bytes()) {
+            Self::YesNo => one_of(&["yes", "no"], value)
+                .ok_or_else(|| "argument must be 'yes' or 'no'".to_owned()),
+            Self::OneOf(names) => one_of(names, value).ok_or_else(|| {
+                format!("argument(s) must be one of the following: {}", names.join(", "))
+            }),
+            Self::Integer(least, most) => match scanner::integer(value) {
                 None => Err("argument couldn't be parsed into an integer".to_owned()),
-                Some(number) if (least..=most).contains(&number) => Ok(value.to_owned()),
-                Some(_) => Err(format!("argument must be between {least} and {most} inclusive")),
+                Some(number) => between(Some(number), least, most),
             },
-            Self::Memory => match memory(value) {
-                Some(bytes) => Ok(bytes.to_string()),
+            Self::Memory(least) => match memory(value) {
                 None => Err("argument must be a memory value".to_owned()),
+                Some(bytes) => between(i64::try_from(bytes).ok(), least, i64::MAX),
             },
+            Self::Events => events(value)
+                .ok_or_else(|| "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".to_owned()),
+            Self::SavePoints => {
+                save_points(value).ok_or_else(|| "Invalid save parameters".to_owned())
+            }
         }
     }
 }
 
-/// Reads a number of bytes: `k`, `m` and `g` count by thousands, `kb`, `mb` and `gb` by 1024.
-fn memory(value: &str) -> Option<i64> {
-    let digits = value.bytes().take_while(u8::is_ascii_digit).count();
+fn one_of(names: &[&str], value: &[u8]) -> Option<String> {
+    let is_meant = |name: &&&str| name.as_bytes().eq_ignore_ascii_case(value);
+    names.iter().find(is_meant).map(|name| (*name).to_owned())
+}
+
+fn between(number: Option<i64>, least: i64, most: i64) -> Result<String, String> {
+    number
+        .filter(|number| (least..=most).contains(number))
+        .map(|number| number.to_string())
+        .ok_or_else(|| format!("argument must be between {least} and {most} inclusive"))
+}
+
+/// Reads a number of bytes: `k`, `m` and `g` count by thousands, `kb`, `mb` and `gb` by 1024. No
+/// digit is zero, and what is too large for a number is the largest.
+fn memory(value: &[u8]) -> Option<u64> {
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (number, unit) = value.split_at(digits);
-    let factor = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" => 1_000,
-        "kb" => 1 << 10,
-        "m" => 1_000_000,
-        "mb" => 1 << 20,
-        "g" => 1_000_000_000,
-        "gb" => 1 << 30,
+    let factor: u64 = match unit.to_ascii_lowercase().as_slice() {
+        b"" | b"b" => 1,
+        b"k" => 1_000,
+        b"kb" => 1 << 10,
+        b"m" => 1_000_000,
+        b"mb" => 1 << 20,
+        b"g" => 1_000_000_000,
+        b"gb" => 1 << 30,
         _ => return None,
     };
-    number.parse::<i64>().ok()?.checked_mul(factor)
+    let add = |sum: u64, digit: &u8| sum.saturating_mul(10).saturating_add((digit - b'0').into());
+    Some(number.iter().fold(0, add).saturating_mul(factor))
+}
+
+/// Brings classes of events into the order that Redis shows. As there, `n` is lost beside `A`.
+fn events(value: &[u8]) -> Option<String> {
+    let has = |class: char| value.contains(&(class as u8));
+    let is_known = |byte: &u8| EVENTS_ALL.as_bytes().contains(byte) || b"AnKEm".contains(byte);
+    if !value.iter().all(is_known) {
+        return None;
+    }
+    let mut shown = String::new();
+    if has('A') || EVENTS_ALL.chars().all(has) {
+        shown.push('A');
+    } else {
+        shown.extend(EVENTS_ALL.chars().chain(['n']).filter(|class| has(*class)));
+    }
+    shown.extend(EVENTS_APART.chars().filter(|class| has(*class)));
+    Some(shown)
+}
+
+fn save_points(value: &[u8]) -> Option<String> {
+    if value.is_empty() {
+        return Some(String::new());
+    }
+    let text = std::str::from_utf8(value).ok().filter(|text| text.len() <= SAVE_BYTES_MAX)?;
+    let numbers = text.split(' ').map(|word| word.parse().ok()).collect::<Option<Vec<i64>>>()?;
+    let (pairs, rest) = numbers.as_chunks::<2>();
+    let is_valid = rest.is_empty() && pairs.iter().all(|[time, count]| *time >= 1 && *count >= 0);
+    let words: Vec<_> = numbers.iter().map(i64::to_string).collect();
+    is_valid.then(|| words.join(" "))
 }
 
 /// Parameters with no effect here: how Redis lays out what it stores, what it logs, how it would
 /// save.
 const NOTED: &[(&str, &str, Kind)] = &[
     ("busy-reply-threshold", "5000", COUNT),
-    ("client-query-buffer-limit", "16777216", Kind::Memory),
+    ("client-query-buffer-limit", "16777216", Kind::Memory(1 << 20)),
     ("hash-max-listpack-entries", "512", COUNT),
-    ("hash-max-listpack-value", "64", Kind::Memory),
-    ("hash-max-ziplist-entries", "512", COUNT),
-    ("hash-max-ziplist-value", "64", Kind::Memory),
+    ("hash-max-listpack-value", "64", SIZE),
     ("latency-monitor-threshold", "0", COUNT),
     ("latency-tracking", "no", Kind::YesNo),
     ("list-compress-depth", "0", COUNT_32),
     ("list-max-listpack-size", "-2", Kind::Integer(i32::MIN as i64, i32::MAX as i64)),
-    ("list-max-ziplist-size", "-2", Kind::Integer(i32::MIN as i64, i32::MAX as i64)),
-    ("lua-time-limit", "5000", COUNT),
-    ("notify-keyspace-events", "", Kind::Text),
-    ("proto-max-bulk-len", "8388608", Kind::Memory),
-    ("sanitize-dump-payload", "no", Kind::Text),
-    ("save", "", Kind::Text),
+    ("notify-keyspace-events", "", Kind::Events),
+    ("proto-max-bulk-len", "8388608", Kind::Memory(1 << 20)),
+    ("sanitize-dump-payload", "no", Kind::OneOf(&["no", "yes", "clients"])),
+    ("save", "", Kind::SavePoints),
     ("set-max-intset-entries", "512", COUNT),
     ("set-max-listpack-entries", "128", COUNT),
-    ("set-max-listpack-value", "64", Kind::Memory),
+    ("set-max-listpack-value", "64", SIZE),
     ("slowlog-log-slower-than", "10000", Kind::Integer(-1, i64::MAX)),
     ("slowlog-max-len", "128", COUNT),
-    ("stream-node-max-bytes", "4096", Kind::Memory),
+    ("stream-node-max-bytes", "4096", SIZE),
     ("stream-node-max-entries", "100", COUNT),
     ("timeout", "0", COUNT_32),
     (TRACKING, "", COUNT),
     ("zset-max-listpack-entries", "128", COUNT),
-    ("zset-max-listpack-value", "64", Kind::Memory),
-    ("zset-max-ziplist-entries", "128", COUNT),
-    ("zset-max-ziplist-value", "64", Kind::Memory),
+    ("zset-max-listpack-value", "64", SIZE),
 ];
 
 /// What is true and cannot be changed: the log is synced before a write is acknowledged, nothing is
@@ -121,9 +173,22 @@ const FIXED: &[(&str, &str)] = &[
     ("tcp-keepalive", "300"),
 ];
 
-/// The parameters and their values.
+/// Older names: each stands for a parameter above.
+const ALIASES: &[(&str, &str)] = &[
+    ("hash-max-ziplist-entries", "hash-max-listpack-entries"),
+    ("hash-max-ziplist-value", "hash-max-listpack-value"),
+    ("list-max-ziplist-size", "list-max-listpack-size"),
+    ("lua-time-limit", "busy-reply-threshold"),
+    ("slave-read-only", "replica-read-only"),
+    ("zset-max-ziplist-entries", "zset-max-listpack-entries"),
+    ("zset-max-ziplist-value", "zset-max-listpack-value"),
+];
+
+/// The parameters and their values, by every name they have.
 #[derive(Debug)]
-pub(super) struct Parameters(Mutex<BTreeMap<&'static str, Parameter>>);
+pub(super) struct Parameters(Mutex<Names>);
+
+type Names = BTreeMap<&'static str, Parameter>;
 
 #[derive(Clone, Debug)]
 struct Parameter {
@@ -147,10 +212,12 @@ impl Parameters {
         all.entry("proto-max-bulk-len")
             .and_modify(|parameter| parameter.value = options.max_bulk_bytes.to_string());
         all.entry(TRACKING).and_modify(|parameter| parameter.value = KEYS_MAX.to_string());
+        let aliases = ALIASES.iter().map(|(alias, name)| (*alias, all[name].clone()));
+        all.extend(aliases.collect::<Vec<_>>());
         Self(Mutex::new(all))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Parameter>> {
+    fn lock(&self) -> MutexGuard<'_, Names> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -165,57 +232,77 @@ pub(super) fn run<K: Kv>(server: &Server<K>, subcommand: &str, args: &[&[u8]]) -
         }
         "rewrite" => Reply::error("ERR The server is running without a config file"),
         "help" => help(HELP),
-        _ => errors::unknown_subcommand("config", subcommand.as_bytes()),
+        _ => Reply::unknown_subcommand("config", subcommand.as_bytes()),
     }
 }
 
-fn get(parameters: &Parameters, patterns: &[&[u8]]) -> Reply {
+/// Shows each parameter once: one that was asked for by name as it was written, one that fits a
+/// pattern by its own name.
+fn get(parameters: &Parameters, asked: &[&[u8]]) -> Reply {
     let all = parameters.lock();
-    let is_wanted = |name: &str| patterns.iter().any(|pattern| glob::matches_name(pattern, name));
-    let wanted = all.iter().filter(|(name, _)| is_wanted(name));
-    Reply::Map(wanted.map(|(name, found)| (Reply::bulk(name), Reply::bulk(&found.value))).collect())
+    let mut shown: BTreeMap<&str, &[u8]> = BTreeMap::new();
+    for wanted in asked {
+        if wanted.iter().any(|byte| matches!(byte, b'[' | b'*' | b'?')) {
+            for name in all.keys().filter(|name| glob::matches_name(wanted, name)) {
+                shown.entry(name).or_insert(name.as_bytes());
+            }
+        } else if let Some((name, _)) = find(&all, wanted) {
+            shown.entry(name).or_insert(wanted);
+        }
+    }
+    let pair = |(name, shown)| (Reply::bulk(shown), Reply::bulk(&all[name].value));
+    Reply::Map(shown.into_iter().map(pair).collect())
 }
 
-/// All or nothing.
+fn find<'a>(all: &'a Names, name: &[u8]) -> Option<(&'static str, &'a Parameter)> {
+    let name = name.to_ascii_lowercase();
+    let (name, parameter) = all.get_key_value(std::str::from_utf8(&name).ok()?)?;
+    Some((*name, parameter))
+}
+
+/// All or nothing. As in Redis, all names are judged before any value is.
 fn set<K: Kv>(server: &Server<K>, args: &[&[u8]]) -> Reply {
-    if !args.len().is_multiple_of(2) {
+    let (pairs, rest) = args.as_chunks::<2>();
+    if !rest.is_empty() {
         return errors::syntax();
     }
+    let failed = |name: &[u8], why: &str| {
+        let before = "ERR CONFIG SET failed (possibly related to argument '";
+        Reply::error_quoting(before, name, &format!("') - {why}"))
+    };
     let mut all = server.parameters.lock();
-    let mut changes = Vec::with_capacity(args.len() / 2);
-    for pair in args.chunks_exact(2) {
-        let name = String::from_utf8_lossy(&pair[0][..pair[0].len().min(128)]).to_lowercase();
-        let Some((known, parameter)) = all.get_key_value(name.as_str()) else {
-            return Reply::error(format!(
-                "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
-            ));
+    let mut wanted: Vec<(&str, Option<Kind>, &[u8])> = Vec::new();
+    for [typed, value] in pairs {
+        let Some((name, parameter)) = find(&all, typed) else {
+            let before = "ERR Unknown option or number of arguments for CONFIG SET - '";
+            return Reply::error_quoting(before, typed, "'");
         };
-        let failed = |why: &str| {
-            Reply::error(format!(
-                "ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"
-            ))
-        };
-        let value = match std::str::from_utf8(pair[1]) {
-            Ok(value) if value.len() <= VALUE_BYTES_MAX => value,
-            _ => return failed("argument is too long or not text"),
-        };
-        let value = match parameter.kind.map(|kind| kind.check(value)) {
-            Some(Ok(value)) => value,
-            Some(Err(why)) => return failed(&why),
-            None if parameter.value == value => value.to_owned(),
-            None => return failed("can't set immutable config"),
-        };
-        if changes.iter().any(|(earlier, _)| earlier == known) {
-            return failed("duplicate parameter");
+        if parameter.kind.is_none() && parameter.value.as_bytes() != *value {
+            return failed(typed, "can't set immutable config");
         }
-        changes.push((*known, value));
+        if wanted.iter().any(|(earlier, ..)| *earlier == name) {
+            return failed(typed, "duplicate parameter");
+        }
+        wanted.push((name, parameter.kind, *value));
+    }
+    let mut changes = Vec::with_capacity(wanted.len());
+    for (name, kind, value) in wanted {
+        match kind.map(|kind| kind.check(value)) {
+            Some(Ok(value)) => changes.push((name, value)),
+            Some(Err(why)) => return failed(name.as_bytes(), &why),
+            None => {}
+        }
     }
     for (name, value) in changes {
         if name == TRACKING {
             server.tracking.set_keys_max(value.parse().unwrap_or(KEYS_MAX));
         }
-        if let Some(parameter) = all.get_mut(name) {
-            parameter.value = value;
+        let is_same = |(alias, of): &&(&str, &str)| *alias == name || *of == name;
+        let names = ALIASES.iter().filter(is_same).flat_map(|(alias, of)| [*alias, *of]);
+        for name in names.chain([name]) {
+            if let Some(parameter) = all.get_mut(name) {
+                parameter.value.clone_from(&value);
+            }
         }
     }
     Reply::Ok
