@@ -2,8 +2,9 @@
 
 use super::scanner::ProtocolError;
 
-/// Splits a line into words as a shell would: by spaces, with `"…"` (escapes `\n \r \t \b \a \xHH
-/// \\ \"`) and `'…'` (escape `\'`). A closing quote must be followed by a space or the end.
+/// Splits a line into words as Redis does, nearly as a shell would: by blanks, with `"…"` (escapes
+/// `\n \r \t \b \a \xHH \\ \"`) and `'…'` (escape `\'`). A closing quote must be followed by a blank
+/// or the end. Vertical tabs and form feeds are blanks too, but do not end a word.
 ///
 /// # Errors
 ///
@@ -11,12 +12,12 @@ use super::scanner::ProtocolError;
 /// behind.
 pub fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, ProtocolError> {
     let mut words = Vec::new();
-    let mut rest = line.trim_ascii_start();
+    let mut rest = skip_blanks(line);
     while !rest.is_empty() {
         let word;
         (word, rest) = take_word(rest)?;
         words.push(word);
-        rest = rest.trim_ascii_start();
+        rest = skip_blanks(rest);
     }
     Ok(words)
 }
@@ -29,11 +30,11 @@ fn take_word(mut rest: &[u8]) -> Result<(Vec<u8>, &[u8]), ProtocolError> {
             [quote @ (b'"' | b'\''), after @ ..] => {
                 let after = take_quoted(after, *quote, &mut word)?;
                 return match after.first() {
-                    Some(byte) if !is_space(*byte) => Err(ProtocolError::UnbalancedQuotes),
+                    Some(byte) if !is_blank(*byte) => Err(ProtocolError::UnbalancedQuotes),
                     _ => Ok((word, after)),
                 };
             }
-            [byte, after @ ..] if !is_space(*byte) => {
+            [byte, after @ ..] if !matches!(*byte, b' ' | b'\t' | b'\r' | b'\n') => {
                 word.push(*byte);
                 rest = after;
             }
@@ -84,6 +85,12 @@ fn nibble(digit: u8) -> u8 {
     }
 }
 
-fn is_space(byte: u8) -> bool {
-    byte.is_ascii_whitespace()
+fn skip_blanks(text: &[u8]) -> &[u8] {
+    let blanks = text.iter().take_while(|byte| is_blank(**byte)).count();
+    &text[blanks..]
+}
+
+/// What C calls a space.
+fn is_blank(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == 0x0b
 }
