@@ -33,8 +33,30 @@ pub trait Kv: Clone + Send + Sync + 'static {
     /// which costs a walk over it.
     fn status(&self, digest: bool) -> impl Future<Output = Result<Status, Error>> + Send;
 
+    /// Returns what is committed, and a way to wait for followers to get there.
+    fn followers(&self) -> impl Future<Output = Result<Followers, Error>> + Send;
+
     /// Hands over who is told of changed keys; once for each store.
     fn observe(&self, observer: Arc<dyn Observer>);
+}
+
+/// What a leader has committed, and how far its followers are from then on.
+#[derive(Clone, Debug)]
+pub struct Followers {
+    /// Known to be committed when this was asked for.
+    pub commit_index: Index,
+    /// All followers, in the order of their ids, kept up to date while somebody holds this; none on
+    /// a node that does not lead, or leads no longer.
+    pub followers: watch::Receiver<Vec<Follower>>,
+}
+
+/// How far a follower is known to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Follower {
+    /// Whether it answered lately.
+    pub live: bool,
+    /// The last index known to be durable there.
+    pub match_index: Index,
 }
 
 /// Who wants to know which keys change, because others keep copies of them.

@@ -205,7 +205,7 @@ async fn wait_ends_when_a_follower_arrives_or_nobody_does() {
     };
     let (answer, ()) = tokio::join!(ask(&kv, "WAIT 2 0"), arrival);
     assert_eq!(answer, ":2\r\n");
-    assert!(start.elapsed() < Duration::from_secs(6));
+    assert_eq!(start.elapsed().as_secs(), 5);
     // More than there are is as many as there are; for ever is not longer than a minute.
     kv.change_status(|status| status.commit_index = 9);
     assert_eq!(ask(&kv, "WAIT 100 0").await, ":2\r\n");
@@ -213,6 +213,16 @@ async fn wait_ends_when_a_follower_arrives_or_nobody_does() {
     let start = tokio::time::Instant::now();
     assert_eq!(ask(&kv, "WAIT 2 0").await, ":1\r\n");
     assert_eq!(start.elapsed().as_secs(), 60);
+    // Who no longer leads has no followers to wait for.
+    let start = tokio::time::Instant::now();
+    let deposed = kv.clone();
+    let fall = async move {
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        deposed.change(|cluster| cluster.role = Role::Follower);
+    };
+    let (answer, ()) = tokio::join!(ask(&kv, "WAIT 2 0"), fall);
+    assert_eq!(answer, ":0\r\n");
+    assert_eq!(start.elapsed().as_secs(), 7);
 }
 
 #[tokio::test]

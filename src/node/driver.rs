@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::disk::{Disk, Done};
+use super::followers::Following;
 use super::handle::{Observed, Request};
 use super::snapshots::{Snapshots, Taken};
 use crate::raft;
@@ -76,6 +77,7 @@ pub(crate) struct Driver {
     /// What the frontends know of the cluster.
     pub(crate) cluster: watch::Sender<Arc<Cluster>>,
     observed: Observed,
+    following: Following,
     /// Requests that wait for their outcome.
     waiting: BTreeMap<RequestId, Waiting>,
     last_request: u64,
@@ -129,6 +131,7 @@ impl Driver {
             snapshots,
             cluster,
             observed,
+            following: Following::new(),
             waiting: BTreeMap::new(),
             last_request: 0,
             heavy_slots: Arc::new(Semaphore::new(HEAVY_READS_MAX)),
@@ -297,6 +300,9 @@ impl Driver {
                 self.waiting.insert(id, Waiting { reply, late, since, _share: share });
                 self.replica.submit(id, batch);
             }
+            Request::Follow { reply } => {
+                let _ = reply.send(self.following.follow(self.replica.raft()));
+            }
             Request::Status { digest, reply } => {
                 let mut status = self.status();
                 if !digest {
@@ -347,6 +353,7 @@ impl Driver {
             tokio::task::spawn_blocking(move || drop(garbage));
         }
         self.note_changes();
+        self.following.publish(self.replica.raft());
     }
 
     /// Sends promises whose writes are durable. One to this node itself is its own vote.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use raftkv_frontends::{Cluster, Error, Kv, Observer, Status, Unavailable};
+use raftkv_frontends::{Cluster, Error, Followers, Kv, Observer, Status, Unavailable};
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::command::Batch;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -28,6 +28,8 @@ pub(crate) enum Request {
     },
     /// Return the figures of this moment.
     Status { digest: bool, reply: oneshot::Sender<Status> },
+    /// Tell from now on how far the followers are.
+    Follow { reply: oneshot::Sender<Followers> },
 }
 
 /// A node, as the frontends see it.
@@ -76,6 +78,18 @@ impl Handle {
         }
         Ok(())
     }
+
+    /// Asks the loop something that changes nothing.
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, Error> {
+        self.check_loaded()?;
+        let stopping = Error::Unavailable(Unavailable::Stopping);
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(request(reply)).await.map_err(|_| stopping.clone())?;
+        answer.await.map_err(|_| stopping)
+    }
 }
 
 impl Kv for Handle {
@@ -101,12 +115,11 @@ impl Kv for Handle {
     }
 
     async fn status(&self, digest: bool) -> Result<Status, Error> {
-        self.check_loaded()?;
-        let stopping = Error::Unavailable(Unavailable::Stopping);
-        let (reply, status) = oneshot::channel();
-        let request = Request::Status { digest, reply };
-        self.requests.send(request).await.map_err(|_| stopping.clone())?;
-        status.await.map_err(|_| stopping)
+        self.ask(|reply| Request::Status { digest, reply }).await
+    }
+
+    async fn followers(&self) -> Result<Followers, Error> {
+        self.ask(|reply| Request::Follow { reply }).await
     }
 
     fn observe(&self, observer: Arc<dyn Observer>) {

@@ -13,6 +13,7 @@ mod accept;
 mod connections;
 mod disk;
 mod driver;
+mod followers;
 mod handle;
 mod snapshots;
 

@@ -12,17 +12,11 @@
 use std::time::Duration;
 
 use raftkv_storage::keyspace::Reply;
-use raftkv_storage::types::Index;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout_at};
 
 use super::registry::Client;
 use super::{Server, errors, scanner};
-use crate::{Kv, Role, Status};
-
-/// How soon a follower is asked about again; doubled each time, since most answer at once or not
-/// soon.
-const PAUSE_MIN: Duration = Duration::from_millis(1);
-const PAUSE_MAX: Duration = Duration::from_millis(100);
+use crate::{Follower, Followers, Kv};
 
 pub(super) async fn run<K: Kv>(server: &Server<K>, client: &Client, args: &[&[u8]]) -> Reply {
     let Some(wanted) = scanner::integer(args[0]) else { return errors::not_an_integer() };
@@ -35,30 +29,21 @@ pub(super) async fn run<K: Kv>(server: &Server<K>, client: &Client, args: &[&[u8
         }
     };
     let deadline = Instant::now() + timeout;
-    let watch = server.kv.cluster();
-    let mut target = None;
-    let mut pause = PAUSE_MIN;
-    loop {
-        if watch.borrow().role != Role::Leader {
-            return Reply::Integer(0);
+    let Ok(Followers { commit_index, mut followers }) = server.kv.followers().await else {
+        return Reply::Integer(0);
+    };
+    let holds = |follower: &&Follower| follower.live && follower.match_index >= commit_index;
+    let count = |followers: &[Follower]| followers.iter().filter(holds).count() as i64;
+    let enough = |followers: &Vec<Follower>| count(followers) >= wanted.min(followers.len() as i64);
+    let stopping = async {
+        if !client.is_stopping() {
+            client.asked_to_stop().await;
         }
-        let Ok(status) = server.kv.status(false).await else { return Reply::Integer(0) };
-        let target = *target.get_or_insert(status.commit_index);
-        let count = acknowledged(&status, target);
-        let enough = wanted.min(status.peers.len() as i64);
-        let now = Instant::now();
-        if count >= enough || now >= deadline || client.is_stopping() {
-            return Reply::Integer(count);
-        }
-        tokio::select! {
-            () = sleep(pause.min(deadline - now)) => {}
-            () = client.asked_to_stop() => {}
-        }
-        pause = (pause * 2).min(PAUSE_MAX);
+    };
+    // However it ends, the answer is how many there are by then.
+    tokio::select! {
+        _ = timeout_at(deadline, followers.wait_for(enough)) => {}
+        () = stopping => {}
     }
-}
-
-fn acknowledged(status: &Status, target: Index) -> i64 {
-    let holds = |index: Option<Index>| index.is_some_and(|index| index >= target);
-    status.peers.iter().filter(|peer| peer.live && holds(peer.match_index)).count() as i64
+    Reply::Integer(count(&followers.borrow()))
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use raftkv_frontends::http::{Options, serve};
-use raftkv_frontends::{Cluster, Error, Kv, Member, Observer, PeerStatus, Role, Status};
+use raftkv_frontends::{Cluster, Error, Followers, Kv, Member, Observer, PeerStatus, Role, Status};
 use raftkv_storage::keyspace::command::{Batch, Stamp};
 use raftkv_storage::keyspace::{Keyspace, Reply};
 use raftkv_storage::types::{ClusterId, NodeId};
@@ -111,6 +111,11 @@ impl Kv for Memory {
 
     fn cluster(&self) -> watch::Receiver<Arc<Cluster>> {
         self.0.cluster.subscribe()
+    }
+
+    async fn followers(&self) -> Result<Followers, Error> {
+        let (_, followers) = watch::channel(Vec::new());
+        Ok(Followers { commit_index: 42, followers })
     }
 
     async fn status(&self, digest: bool) -> Result<Status, Error> {

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use raftkv_frontends::resp::{Options, Server};
-use raftkv_frontends::{Cluster, Error, Kv, Member, Observer, PeerStatus, Role, Status};
+use raftkv_frontends::{
+    Cluster, Error, Follower, Followers, Kv, Member, Observer, PeerStatus, Role, Status,
+};
 use raftkv_storage::keyspace::changes::Change;
 use raftkv_storage::keyspace::command::{Batch, Stamp, time_entry};
 use raftkv_storage::keyspace::{Keyspace, Reply};
@@ -28,6 +30,7 @@ struct Inner {
     failures: Mutex<VecDeque<Error>>,
     batches: Mutex<Vec<usize>>,
     status: Mutex<Status>,
+    followers: watch::Sender<Vec<Follower>>,
     cluster: watch::Sender<Arc<Cluster>>,
     observer: Mutex<Option<Arc<dyn Observer>>>,
     time_ms: AtomicU64,
@@ -73,6 +76,7 @@ impl Memory {
             failures: Mutex::default(),
             batches: Mutex::default(),
             status: Mutex::new(status()),
+            followers: watch::Sender::new(Vec::new()),
             cluster: watch::Sender::new(Arc::new(cluster())),
             observer: Mutex::default(),
             time_ms: AtomicU64::new(1_700_000_000_000),
@@ -88,11 +92,24 @@ impl Memory {
     /// Changes what the node knows of its cluster.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Cluster)) {
         self.0.cluster.send_modify(|cluster| change(Arc::make_mut(cluster)));
+        self.publish_followers();
     }
 
     /// Changes the figures.
     pub(crate) fn change_status(&self, change: impl FnOnce(&mut Status)) {
         change(&mut self.0.status.lock().unwrap());
+        self.publish_followers();
+    }
+
+    fn publish_followers(&self) {
+        let is_leader = self.0.cluster.borrow().role == Role::Leader;
+        let status = self.0.status.lock().unwrap();
+        let follower = |peer: &PeerStatus| Follower {
+            live: peer.live,
+            match_index: peer.match_index.unwrap(),
+        };
+        let peers = status.peers.iter().filter(|_| is_leader);
+        self.0.followers.send_replace(peers.map(follower).collect());
     }
 
     /// Holds the replies to reads back, or lets them go.
@@ -180,6 +197,13 @@ impl Kv for Memory {
 
     async fn status(&self, _digest: bool) -> Result<Status, Error> {
         Ok(self.0.status.lock().unwrap().clone())
+    }
+
+    async fn followers(&self) -> Result<Followers, Error> {
+        let followers = self.0.followers.subscribe();
+        self.publish_followers();
+        let commit_index = self.0.status.lock().unwrap().commit_index;
+        Ok(Followers { commit_index, followers })
     }
 
     fn observe(&self, observer: Arc<dyn Observer>) {
