@@ -116,6 +116,11 @@ async fn errors_quote_the_client_byte_for_byte() {
         (b"EXPIRE k 1 \"\\xff\\r\\n\"", b"-ERR Unsupported option \xff"),
         (b"EXPIRE k 1 \"a\\x00b\"", b"-ERR Unsupported option a"),
         (
+            b"CLIENT TRACKING ON BCAST PREFIX \"\\xff\" PREFIX \"\\xff\\x00b\"",
+            b"-ERR Prefix '\xff' overlaps with another provided prefix '\xff'. Prefixes for a \
+              single client must not overlap.",
+        ),
+        (
             b"CONFIG SET \"\\xff\" 1",
             b"-ERR Unknown option or number of arguments for CONFIG SET - '\xff'",
         ),

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::command::Spec;
+use raftkv_storage::keyspace::reply::until_nul;
 
 use super::registry::Client;
 use super::session::Session;
@@ -189,11 +190,10 @@ fn check_prefixes<'a>(
 ) -> Result<(), Reply> {
     let overlaps = |one: &[u8], other: &[u8]| one.starts_with(other) || other.starts_with(one);
     let refuse = |prefix: &[u8], what: &str, other: &[u8]| {
-        let (prefix, other) = (String::from_utf8_lossy(prefix), String::from_utf8_lossy(other));
-        Err(Reply::error(format!(
-            "ERR Prefix '{prefix}' overlaps with {what} prefix '{other}'. Prefixes for a single \
-             client must not overlap."
-        )))
+        let before = [b"ERR Prefix '", until_nul(prefix), b"' overlaps with "].concat();
+        let between = [what.as_bytes(), b" prefix '", until_nul(other)].concat();
+        let after = b"'. Prefixes for a single client must not overlap.";
+        Err(Reply::Error([&before[..], &between, after].concat().into()))
     };
     for (at, prefix) in asked.iter().enumerate() {
         if let Some(other) = before.into_iter().find(|other| overlaps(prefix, other)) {
