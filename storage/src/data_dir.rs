@@ -65,7 +65,7 @@ impl DataDir {
         place.create_dir()?;
         let lock = place.join("LOCK").lock()?;
         let lock = lock.ok_or_else(|| Error::refused(&place, "in use by another process"))?;
-        place.remove_temporary()?;
+        place.take_over()?;
         let mut dir = Self { place, identity: Identity { node, cluster: None }, _lock: lock };
         match dir.read()? {
             Some(identity) if identity.node == node => dir.identity = identity,
@@ -82,7 +82,7 @@ impl DataDir {
         }
         let snapshots = dir.snapshot_dir();
         if snapshots.is_there()? {
-            snapshots.remove_temporary()?;
+            snapshots.take_over()?;
         }
         Ok(dir)
     }

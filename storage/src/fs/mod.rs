@@ -199,10 +199,17 @@ impl Place {
     /// Creates the directory, and those above it, if they are not there. Their names are durable
     /// afterwards.
     pub(crate) fn create_dir(&self) -> Result<(), Error> {
-        if self.kind()? == Kind::Directory {
-            return Ok(());
-        }
         let parent = self.dir();
+        if self.kind()? == Kind::Directory {
+            return match parent.system.sync_dir(&parent) {
+                // Where we may not look we have made nothing, or would have failed then.
+                Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {
+                    Err(Error::io("sync directory", &parent)(error))
+                }
+                // What is there may be what a process made that was killed before it could sync.
+                _ => Ok(()),
+            };
+        }
         parent.create_dir()?;
         match self.system.create_dir(self) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -230,7 +237,7 @@ impl Place {
     }
 
     /// Removes a file that means nothing; one that cannot be removed is met again by
-    /// [`Place::remove_temporary`].
+    /// [`Place::take_over`].
     pub(crate) fn discard(&self) {
         let _ = self.system.remove(self);
     }
@@ -242,15 +249,17 @@ impl Place {
         Ok(names.into_iter().map(|name| (name.clone(), self.join(name))).collect())
     }
 
-    /// Removes what was not finished in this directory when the process last ended.
-    pub(crate) fn remove_temporary(&self) -> Result<(), Error> {
+    /// Takes over the directory from a process that has ended: removes what it did not finish, and
+    /// makes the names that are left durable. One that was killed leaves names that no sync has
+    /// covered; what is built on them would go with them when the power fails.
+    pub(crate) fn take_over(&self) -> Result<(), Error> {
         for (name, place) in self.list()? {
             if name.ends_with(TEMPORARY) {
                 tracing::info!(path = %place.display(), "removing an unfinished file");
                 self.system.remove(&place).map_err(Error::io("remove", &place))?;
             }
         }
-        Ok(())
+        self.sync_dir()
     }
 }
 

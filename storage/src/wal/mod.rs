@@ -152,7 +152,7 @@ impl Wal {
             return Err(Error::refused(&dir, reason));
         }
         dir.create_dir()?;
-        dir.remove_temporary()?;
+        dir.take_over()?;
         let found = recovery::recover(&dir, options.node)?;
         let mut preparer = Preparer::new(&dir, bytes);
         let replay = found.replay;

@@ -1,0 +1,101 @@
+//! One call of a script fails, and the process lives on: no acknowledgement that is not true may
+//! come after it.
+
+use raftkv_storage::Error;
+use rustix::io::Errno;
+
+use crate::disk::{Random, SimDisk, Survival};
+use crate::life::{Life, recover_and_go_on};
+use crate::script::{Script, Step};
+
+const STEPS: usize = 24;
+
+/// What a process does about a step that failed.
+enum Then {
+    /// It goes on; the step is tried again.
+    Goes,
+    /// It ends.
+    Ends,
+}
+
+fn react(life: &mut Life<'_>, script: &Script, error: &anyhow::Error) -> Then {
+    let (step, _) = &script.steps[life.reached.step];
+    let Some(opened) = &mut life.opened else { return Then::Ends };
+    let no_space = error.downcast_ref::<Error>().is_some_and(Error::is_no_space);
+    match step {
+        // A snapshot that was not written is written another time.
+        Step::Snapshot(_) => Then::Goes,
+        Step::Append(_) | Step::Mark | Step::Reopen if no_space && !opened.wal.is_poisoned() => {
+            Then::Goes
+        }
+        Step::Sync | Step::Mark | Step::Reopen if opened.wal.is_poisoned() => {
+            // It is not only this once.
+            for _ in 0..2 {
+                assert!(opened.wal.sync().is_err(), "a failed sync is not tried again");
+                assert!(opened.wal.mark().is_err(), "nothing is appended behind a failed sync");
+            }
+            Then::Ends
+        }
+        _ => Then::Ends,
+    }
+}
+
+/// Runs a script in which this one call fails; returns whether the run came to its end.
+fn run(script: &Script, call: u64, errno: Errno, survival: Survival, recoveries: &mut u64) -> bool {
+    let disk = SimDisk::new(call);
+    disk.fail_at(call, errno);
+    let mut life = Life::new(&disk, script);
+    let describe = |life: &Life<'_>| {
+        let step = script.steps.get(life.reached.step);
+        format!("{errno} at call {call}, then {survival:?}; step {}, {step:?}", life.reached.step)
+    };
+    let mut ended = false;
+    while let Err(error) = if life.opened.is_none() {
+        life.open()
+    } else if life.reached.step < script.steps.len() {
+        life.step()
+    } else {
+        ended = true;
+        Err(anyhow::anyhow!("at the end"))
+    } {
+        if ended || matches!(react(&mut life, script, &error), Then::Ends) {
+            break;
+        }
+        let again = life.step();
+        assert!(again.is_ok(), "{}: once more: {:#}", describe(&life), again.unwrap_err());
+    }
+    let reached = life.reached;
+    disk.crash(survival);
+    disk.heal();
+    drop(life);
+    let found = recover_and_go_on(&disk, recoveries);
+    if let Err(reason) = found.and_then(|seen| reached.check(script, &seen)) {
+        panic!("{errno} at call {call}, then {survival:?}, in {}: {reason}", reached.step);
+    }
+    ended
+}
+
+#[test]
+fn after_an_error_at_any_call_nothing_false_is_acknowledged() {
+    let (mut recoveries, mut healed, mut runs) = (0, 0, 0);
+    let scripts = if cfg!(debug_assertions) { 2 } else { 8 };
+    let one_in = if cfg!(debug_assertions) { 10 } else { 1 };
+    let mut random = Random::new(1);
+    for seed in 200..200 + scripts {
+        let script = Script::new(seed, STEPS);
+        let disk = SimDisk::new(0);
+        Life::new(&disk, &script).run().unwrap();
+        for call in 1..=disk.fallible_calls() {
+            for errno in [Errno::IO, Errno::NOSPC, Errno::MFILE] {
+                for survival in [Survival::LoseAll, Survival::KeepAll, Survival::Random] {
+                    if random.below(one_in) == 0 {
+                        runs += 1;
+                        healed += u64::from(run(&script, call, errno, survival, &mut recoveries));
+                    }
+                }
+            }
+        }
+    }
+    println!("{runs} runs with an error, {healed} went on, {recoveries} recoveries");
+    assert!(healed > 0 && healed < runs, "some errors end the process, and some do not");
+}
