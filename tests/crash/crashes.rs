@@ -14,7 +14,7 @@ use crate::script::Script;
 
 const STEPS: usize = 24;
 /// About how many recoveries all the crashes of one script cost.
-const PER_SCRIPT: u64 = 40_000;
+const PER_SCRIPT: u64 = 20_000;
 
 /// One crash, and how chance falls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

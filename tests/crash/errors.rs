@@ -45,34 +45,29 @@ fn run(script: &Script, call: u64, errno: Errno, survival: Survival, recoveries:
     let disk = SimDisk::new(call);
     disk.fail_at(call, errno);
     let mut life = Life::new(&disk, script);
-    let describe = |life: &Life<'_>| {
-        let step = script.steps.get(life.reached.step);
-        format!("{errno} at call {call}, then {survival:?}; step {}, {step:?}", life.reached.step)
-    };
-    let mut ended = false;
-    while let Err(error) = if life.opened.is_none() {
-        life.open()
-    } else if life.reached.step < script.steps.len() {
-        life.step()
-    } else {
-        ended = true;
-        Err(anyhow::anyhow!("at the end"))
-    } {
-        if ended || matches!(react(&mut life, script, &error), Then::Ends) {
-            break;
+    let goes_on = loop {
+        match life.advance() {
+            Ok(true) => {}
+            Ok(false) => break true,
+            Err(error) => {
+                if matches!(react(&mut life, script, &error), Then::Ends) {
+                    break false;
+                }
+                let again = life.advance();
+                assert!(again.is_ok(), "{errno} at call {call}, once more: {again:?}");
+            }
         }
-        let again = life.step();
-        assert!(again.is_ok(), "{}: once more: {:#}", describe(&life), again.unwrap_err());
-    }
+    };
     let reached = life.reached;
     disk.crash(survival);
     disk.heal();
     drop(life);
     let found = recover_and_go_on(&disk, recoveries);
     if let Err(reason) = found.and_then(|seen| reached.check(script, &seen)) {
-        panic!("{errno} at call {call}, then {survival:?}, in {}: {reason}", reached.step);
+        let step = script.steps.get(reached.step);
+        panic!("{errno} at call {call}, then {survival:?}, in {step:?}: {reason}");
     }
-    ended
+    goes_on
 }
 
 #[test]

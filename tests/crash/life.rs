@@ -151,22 +151,31 @@ impl<'a> Life<'a> {
         Self { disk, script, opened: None, reached: Reached::default() }
     }
 
-    pub(crate) fn open(&mut self) -> anyhow::Result<()> {
+    fn open(&mut self) -> anyhow::Result<()> {
         self.opened = Some(recover(self.disk)?);
         Ok(())
     }
 
     /// Carries out all steps, up to the first that fails.
     pub(crate) fn run(&mut self) -> anyhow::Result<()> {
-        self.open()?;
-        while self.reached.step < self.script.steps.len() {
-            self.step()?;
-        }
+        while self.advance()? {}
         Ok(())
     }
 
+    /// Opens, or carries out the next step; returns false when there is none.
+    pub(crate) fn advance(&mut self) -> anyhow::Result<bool> {
+        if self.opened.is_none() {
+            self.open()?;
+        } else if self.reached.step < self.script.steps.len() {
+            self.step()?;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
     /// Carries out the next step. When it fails it is still the next one.
-    pub(crate) fn step(&mut self) -> anyhow::Result<()> {
+    fn step(&mut self) -> anyhow::Result<()> {
         let (step, mark) = &self.script.steps[self.reached.step];
         let begun = std::mem::replace(&mut self.reached.begun, *mark);
         if matches!(step, Step::Reopen) {
