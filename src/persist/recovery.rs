@@ -58,12 +58,17 @@ pub fn recover(data_dir: DataDir, options: WalOptions) -> anyhow::Result<Opened>
         );
     }
     if log.base.index > last.index {
-        bail!(
+        let missing = format!(
             "{}: the log begins after entry {}, but the newest whole snapshot ends at {last}: a \
              snapshot is missing; restore it, or replace this node",
             wal_dir.display(),
             log.base,
         );
+        // It may be there and be bad; then that is what is wrong.
+        if data_dir.snapshot_dir().is_there()? {
+            snapshot::verify_newest(data_dir.snapshot_dir()).context(missing.clone())?;
+        }
+        bail!(missing);
     }
     let (base, entries) = if holds(log.base, &log.entries, last) {
         (log.base, log.entries)

@@ -5,6 +5,8 @@
 mod crashes;
 #[path = "../simulation/disk/mod.rs"]
 mod disk;
+mod errors;
 mod life;
 mod model;
+mod rot;
 mod script;

@@ -172,7 +172,8 @@ impl Place {
         self.system.kind(self).map_err(Error::io("look at", self))
     }
 
-    pub(crate) fn is_there(&self) -> Result<bool, Error> {
+    /// Returns whether anything has this name.
+    pub fn is_there(&self) -> Result<bool, Error> {
         Ok(self.kind()? != Kind::Absent)
     }
 

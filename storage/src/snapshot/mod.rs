@@ -72,6 +72,12 @@ pub fn latest(dir: impl Into<Place>) -> Result<Option<Latest>, Error> {
     newest_error.map_or(Ok(None), Err)
 }
 
+/// Reads all of the newest snapshot, for whoever cannot do with the one that [`latest`] has found.
+pub fn verify_newest(dir: impl Into<Place>) -> Result<(), Error> {
+    let newest = list(&dir.into())?.into_iter().next();
+    newest.map_or(Ok(()), |(_, path)| verify(&path).map(|_| ()))
+}
+
 /// Reads the whole file and returns its meta data, which must be what the name says.
 fn verify(path: &Place) -> Result<SnapshotMeta, Error> {
     let meta = read_through(path)?;
