@@ -225,11 +225,21 @@ impl Wal {
         self.poison_on_error(synced)
     }
 
-    /// Repeats the term and vote in a batch of their own, durably. It says nothing new; but it
-    /// stands behind the last batch, and a batch that has another behind it was synced. Without it,
-    /// damage to the last batch could not be told from a sync that never returned.
+    /// Repeats the term and vote behind the last batch, durably. It says nothing new; but a batch
+    /// that has another behind it was synced. Without it, damage to the last batch could not be
+    /// told from a sync that never returned.
+    ///
+    /// A mark that shared a sector with the end of that batch would be lost together with it. So it
+    /// is repeated up to the end of the page, and then once more.
     pub fn mark(&mut self) -> Result<(), Error> {
-        self.append(&[Record::HardState(self.hard_state)])?;
+        let record = Record::HardState(self.hard_state);
+        let rest = self.active.end().next_multiple_of(fs::PAGE) - self.active.end();
+        if rest > 0 {
+            let count = rest.saturating_sub(batch::HEAD).div_ceil(Encoded::new(&record).len());
+            self.append(&vec![record; count.max(1)])?;
+            self.sync()?;
+        }
+        self.append(&[record])?;
         self.sync()
     }
 

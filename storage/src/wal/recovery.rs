@@ -5,8 +5,8 @@
 //! been damaged since: nothing may be done about it here. A bad batch with nothing behind it, in
 //! the last segment, is one whose sync never returned. Nobody was told of it.
 //!
-//! What cannot be told apart is damage to the very last batch, after its sync, with nothing written
-//! since.
+//! What cannot be told apart is damage to the sectors of the very last batch, after its sync, with
+//! nothing written since. A log that is quiet, or is closed, therefore ends in a mark.
 
 use std::io::Read;
 use std::path::Path;

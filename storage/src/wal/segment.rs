@@ -57,6 +57,11 @@ impl Segment {
         Ok(Self { header, place, highest, map, length, end, batch: None })
     }
 
+    /// Where the durable batches end.
+    pub(super) fn end(&self) -> usize {
+        self.end
+    }
+
     /// Where the next record would begin, and the length of the file.
     pub(super) fn position(&self) -> (usize, usize) {
         let position = match &self.batch {
