@@ -5,7 +5,7 @@ use raftkv_storage::Error;
 use rustix::io::Errno;
 
 use crate::disk::{Random, SimDisk, Survival};
-use crate::life::{Life, recover_and_go_on};
+use crate::life::{Life, recover, recover_and_go_on};
 use crate::script::{Script, Step};
 
 const STEPS: usize = 24;
@@ -93,4 +93,17 @@ fn after_an_error_at_any_call_nothing_false_is_acknowledged() {
     }
     println!("{runs} runs with an error, {healed} went on, {recoveries} recoveries");
     assert!(healed > 0 && healed < runs, "some errors end the process, and some do not");
+}
+
+/// A parent that may not be read, as some service managers make them, is no reason not to start in
+/// a directory that is there. One whose names cannot be made durable is.
+#[test]
+fn a_parent_that_may_not_be_read_is_left_alone() {
+    for (errno, starts) in [(Errno::ACCESS, true), (Errno::IO, false)] {
+        let disk = SimDisk::new(1);
+        drop(recover(&disk).unwrap());
+        // The first call looks at the directory, the second syncs what it is in.
+        disk.fail_at(2, errno);
+        assert_eq!(recover(&disk).is_ok(), starts, "{errno}");
+    }
 }
