@@ -28,8 +28,9 @@ fn react(life: &mut Life<'_>, script: &Script, error: &anyhow::Error) -> Then {
         Step::Append(_) | Step::Mark | Step::Reopen if no_space && !opened.wal.is_poisoned() => {
             Then::Goes
         }
-        Step::Sync | Step::Mark | Step::Reopen if opened.wal.is_poisoned() => {
+        Step::Sync | Step::Compact(_) => {
             // It is not only this once.
+            assert!(opened.wal.is_poisoned(), "{step:?} has failed with {error:#}");
             for _ in 0..2 {
                 assert!(opened.wal.sync().is_err(), "a failed sync is not tried again");
                 assert!(opened.wal.mark().is_err(), "nothing is appended behind a failed sync");
