@@ -11,9 +11,9 @@
 //! - Handles, mappings and locks belong to one life of the machine. After a crash each call on them
 //!   fails, and stores are ignored.
 //!
-//! [`SimDisk`] is the remote control of one machine and, as a file system of the storage code, what
-//! a process on it sees. A clone belongs to the life in which it is made, so each start of a process
-//! begins with [`SimDisk::place`] or `clone`.
+//! [`SimDisk`] is the remote control of one machine and, as a file system of the storage code, all
+//! that a process on it sees. A clone belongs to the life in which it is made, so each start of a
+//! process begins with [`SimDisk::place`] or `clone`.
 
 #![allow(dead_code, unused_imports, reason = "each test that shares it uses a part of it")]
 
