@@ -5,8 +5,8 @@
 //! that short:
 //!
 //! - A set of operations that is done, with the state it left, is searched once.
-//! - A read that fits where it stands is taken at once: it changes nothing, so no order needs it
-//!   later. (Not if the key ever had a deadline: then its call tells the time to what follows.)
+//! - A read that fits, and tells nothing new, is taken at once: it changes nothing, so no order
+//!   needs it later. (Not if the key ever had a deadline: then its call tells the time to what follows.)
 //! - An operation of unknown outcome is tried last, and only where it matters: what follows it must
 //!   not also follow without it, and not also before it. Every order can be brought into that form
 //!   by leaving out or moving back such operations, so none is missed, and a hundred writes that
@@ -310,7 +310,7 @@ impl<'a> Search<'a> {
             if guess.is_some_and(|guess| self.is_idle(guess, place, *left, until)) {
                 continue;
             }
-            if item.done.is_some() && *left == state && !self.is_timed {
+            if *left == state && !self.is_timed && is_read(item) {
                 self.moves.truncate(first);
                 is_enough = true;
             }
@@ -349,6 +349,15 @@ impl<'a> Search<'a> {
         self.without = without;
         self.before = before;
         is_idle
+    }
+}
+
+/// Returns whether the operation left everything as it was, wherever it took effect.
+fn is_read(item: &Item<'_>) -> bool {
+    match item.reply() {
+        Some(Reply::Found { .. }) => *item.op == Op::Get,
+        Some(Reply::Refused(_) | Reply::Deleted(false) | Reply::NotANumber) => true,
+        _ => false,
     }
 }
 
