@@ -54,9 +54,9 @@ struct Store {
 }
 
 impl Store {
-    /// Carries out an operation at a time, by its own clock. `tells` is whether the protocol tells
-    /// versions.
-    fn apply(&mut self, now: u64, key: u32, op: &Op, tells: bool) -> Reply {
+    /// Carries out an operation; a deadline that it sets is `late`. `tells` is whether the protocol
+    /// tells versions.
+    fn apply(&mut self, now: u64, late: i64, key: u32, op: &Op, tells: bool) -> Reply {
         if self.keys.get(&key).is_some_and(|held| held.2.is_some_and(|ends| ends <= now)) {
             self.keys.remove(&key);
         }
@@ -85,7 +85,14 @@ impl Store {
         match op {
             Op::Get => Reply::Found { value, version: told },
             Op::Set { value, ttl, .. } => {
-                self.keys.insert(key, (value.clone(), version, ttl.map(|ttl| now + ttl)));
+                self.keys.insert(
+                    key,
+                    (
+                        value.clone(),
+                        version,
+                        ttl.map(|ttl| (now + ttl).saturating_add_signed(late)),
+                    ),
+                );
                 Reply::Written { version: tells.then_some(version) }
             }
             Op::Delete { .. } => Reply::Deleted(self.keys.remove(&key).is_some()),
@@ -131,7 +138,7 @@ enum Step {
     Return,
 }
 
-fn random_op(random: &mut Random, shape: &Shape, at: usize) -> Op {
+fn random_op(random: &mut Random, shape: &Shape, key: u32, at: usize) -> Op {
     let value = if shape.few_values {
         ["a", "1", "2"][random.below(3) as usize].to_owned()
     } else {
@@ -150,7 +157,10 @@ fn random_op(random: &mut Random, shape: &Shape, at: usize) -> Op {
         8..15 => Op::Set { value: value.into_bytes(), ttl, condition },
         15 => Op::Delete { condition },
         16 => Op::GetDelete,
-        17 => Op::Append(b"0".to_vec()),
+        // Both on one key make too many orders possible where much is unknown.
+        _ if key % 2 == 1 || (shape.operations < 10 && random.one_in(3)) => {
+            Op::Append(value.into_bytes())
+        }
         _ => Op::Increment(1 + random.below(2) as i64),
     }
 }
@@ -172,7 +182,6 @@ fn random_history(
         let done = effect + random.below(4);
         *start = done + 1;
         let fate = random.below(shape.unknown);
-        let is_done = fate > 1;
         // An unknown outcome: soon, much later, or never. A failure: never.
         let effect = match fate {
             0 if random.one_in(2) => effect + random.below(40),
@@ -181,7 +190,8 @@ fn random_history(
             _ => effect,
         };
         let key = random.below(shape.keys) as u32;
-        plans.push((client as u32, key, random_op(random, shape, at), random.one_in(2), is_done));
+        let op = random_op(random, shape, key, at);
+        plans.push((client as u32, key, op, random.one_in(2), fate));
         steps.push((call, at, Step::Call));
         if effect != u64::MAX {
             steps.push((effect, at, Step::Effect));
@@ -195,16 +205,20 @@ fn random_history(
     let mut ids: Vec<Option<OpId>> = vec![None; plans.len()];
     let mut replies: Vec<Option<Reply>> = vec![None; plans.len()];
     for (time, at, step) in steps {
-        let (client, key, op, tells, is_done) = &plans[at];
+        let (client, key, op, tells, fate) = &plans[at];
         match step {
             Step::Call => ids[at] = Some(history.call(*client, time, *key, op.clone())),
-            // The deadline is up to three too early or too late.
-            Step::Effect => replies[at] = Some(store.apply(time, *key, op, *tells)),
-            Step::Return if *is_done => {
+            Step::Effect => {
+                let (early, late) = (CLOCK.early as i64, CLOCK.late.unwrap() as i64);
+                let late = random.below((early + late + 1) as u64) as i64 - early;
+                replies[at] = Some(store.apply(time, late, *key, op, *tells));
+            }
+            Step::Return if *fate == 0 => history.unknown(ids[at].unwrap()),
+            Step::Return if *fate == 1 => history.fail(ids[at].unwrap()),
+            Step::Return => {
                 let reply = replies[at].take().expect("it took effect before it returned");
                 history.ok(ids[at].unwrap(), time, change(random, at, reply));
             }
-            Step::Return => history.unknown(ids[at].unwrap()),
         }
     }
     history
@@ -257,7 +271,7 @@ fn small_histories_agree_with_all_orders() {
             }
         });
         for items in history.by_key().values() {
-            let (verdict, _) = Search::run(items, CLOCK, u64::MAX);
+            let (verdict, _) = Search::run(items, None, CLOCK, u64::MAX);
             let start = Moment { now: 0, until: 0, version: 0 };
             let is_right = exhaustive(items, &mut Model::new(CLOCK), 0, None, start);
             let found = matches!(verdict, Verdict::Linearizable);
@@ -286,8 +300,7 @@ fn long_histories_are_quick() {
     for (name, shape) in [
         ("unique values", long()),
         ("deadlines", Shape { deadlines: true, ..long() }),
-        ("two keys", Shape { keys: 2, ..long() }),
-        ("few values, many unknown", Shape { few_values: true, unknown: 10, ..long() }),
+        ("few values", Shape { few_values: true, ..long() }),
     ] {
         let history = random_history(&mut Random::new(1), &shape, |_, _, reply| reply);
         let start = Instant::now();
@@ -328,19 +341,21 @@ fn one_wrong_answer_in_a_long_history_is_found_and_explained() {
     }
 }
 
-/// Many operations at once whose order shows only at the end: nobody can search that, and the
+/// Many operations at once, in any order, and then something that is wrong in each: nobody can search that, and the
 /// checker says so.
 #[test]
 fn a_search_that_would_not_end_gives_up() {
     let mut history = History::new(CLOCK);
     history.steps_max(100_000);
-    let ids: Vec<OpId> =
-        (0..24u8).map(|at| history.call(at.into(), 1, 7, Op::Append(vec![b'a' + at]))).collect();
+    let start = history.call(99, 0, 7, Op::set("start"));
+    history.ok(start, 1, Reply::written());
+    let write = |at: u8| Op::set([at]).when(Condition::Present);
+    let ids: Vec<OpId> = (0..24).map(|at| history.call(at.into(), 2, 7, write(at))).collect();
     for id in ids {
-        history.unknown(id);
+        history.ok(id, 3, Reply::written());
     }
-    let read = history.call(99, 2, 7, Op::Get);
-    history.ok(read, 3, Reply::found(Some(b"xwvutsrqponmlkjihgfedcb_")));
+    let read = history.call(99, 4, 7, Op::Get);
+    history.ok(read, 5, Reply::found(Some(b"from nowhere")));
     let failure = history.check().unwrap_err();
     assert!(matches!(failure, Failure::Undecided { key: 7, .. }), "{failure}");
     assert!(failure.to_string().starts_with("undecided"), "{failure}");

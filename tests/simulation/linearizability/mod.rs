@@ -15,6 +15,9 @@
 //!
 //! Nothing here knows a simulator or a socket: times are of any clock that all clients share.
 
+#![allow(dead_code, unused_imports, reason = "each test uses a part of it")]
+
+mod demand;
 mod explain;
 mod model;
 mod search;
@@ -226,7 +229,7 @@ impl History {
         let mut checked = Checked { operations: self.len(), keys: 0, longest: 0, steps: 0 };
         let mut undecided = None;
         for (key, items) in self.by_key() {
-            let (verdict, steps) = Search::run(&items, self.clock, self.steps_max);
+            let (verdict, steps) = Search::run(&items, None, self.clock, self.steps_max);
             checked.keys += 1;
             checked.longest = checked.longest.max(items.len());
             checked.steps += steps;

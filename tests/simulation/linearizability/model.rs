@@ -96,6 +96,12 @@ impl Model {
         &self.values[life.value as usize]
     }
 
+    /// Returns the state with this value, of which nothing else is known.
+    pub(super) fn start(&mut self, value: Option<&[u8]>) -> State {
+        let value = self.number(value?);
+        Some(Life { value, version: None, gone_from: 0, gone_by: u64::MAX })
+    }
+
     fn number(&mut self, value: &[u8]) -> u32 {
         if let Some(number) = self.numbers.get(value) {
             return *number;

@@ -15,8 +15,9 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use super::demand::{Chain, Demands, Help};
 use super::model::{Clock, Model, Moment, State};
-use super::{Op, OpId, Reply};
+use super::{Condition, Op, OpId, Reply};
 
 /// When something happened: by the clock, and among equals in the order of recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,6 +165,7 @@ pub(crate) struct Search<'a> {
     taken: Vec<bool>,
     /// Whether there is ever a deadline.
     is_timed: bool,
+    demands: Demands<'a>,
     /// The operations that are taken, as a fingerprint.
     set: u128,
     nodes: Vec<Node>,
@@ -181,15 +183,22 @@ pub(crate) struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// Searches, and returns what was found and how many steps that took. The items are in the
-    /// order of their calls.
-    pub(crate) fn run(items: &'a [Item<'a>], clock: Clock, steps_max: u64) -> (Verdict, u64) {
+    /// order of their calls; at the start the key has this value, for as long as need be.
+    pub(crate) fn run(
+        items: &'a [Item<'a>],
+        start: Option<&[u8]>,
+        clock: Clock,
+        steps_max: u64,
+    ) -> (Verdict, u64) {
+        let is_timed = items.iter().any(is_timed);
         let mut search = Self {
             items,
             model: Model::new(clock),
             timeline: Timeline::new(items),
             unknown: unknown(items),
             taken: vec![false; items.len()],
-            is_timed: items.iter().any(is_timed),
+            is_timed,
+            demands: Demands::new(items, is_timed),
             set: 0,
             nodes: Vec::new(),
             moves: Vec::new(),
@@ -202,11 +211,12 @@ impl<'a> Search<'a> {
             without: Vec::new(),
             before: Vec::new(),
         };
-        (search.search(steps_max), search.steps)
+        let start = search.model.start(start);
+        (search.search(start, steps_max), search.steps)
     }
 
-    fn search(&mut self, steps_max: u64) -> Verdict {
-        self.enter(NONE, None, Moment { now: 0, until: 0, version: 0 }, None);
+    fn search(&mut self, start: State, steps_max: u64) -> Verdict {
+        self.enter(NONE, start, Moment { now: 0, until: 0, version: 0 }, None);
         while let Some(node) = self.nodes.last_mut() {
             if self.timeline.is_empty() {
                 return Verdict::Linearizable;
@@ -283,7 +293,7 @@ impl<'a> Search<'a> {
     fn add_guesses(&mut self) {
         let mut candidates = std::mem::take(&mut self.candidates);
         let until = self.timeline.candidates(&mut candidates);
-        self.candidates = candidates;
+        let first = self.moves.len();
         for at in 0..self.unknown.len() {
             let (place, same) = self.unknown[at];
             if self.items[place].call > until {
@@ -293,6 +303,53 @@ impl<'a> Search<'a> {
                 self.add_moves(place, until);
             }
         }
+        let mut kept = first;
+        for at in first..self.moves.len() {
+            let (place, left) = self.moves[at];
+            if !self.is_back(left) && self.may_help(place, left, &candidates, until) {
+                self.moves[kept] = self.moves[at];
+                kept += 1;
+            }
+        }
+        self.moves.truncate(kept);
+        self.candidates = candidates;
+    }
+
+    /// Returns whether a guess leads back to where a chain of guesses has been: then those between
+    /// are better left out.
+    fn is_back(&self, left: State) -> bool {
+        let chain = self.nodes.iter().rev().map_while(|node| node.guess);
+        chain.into_iter().any(|guess| guess.state == left)
+    }
+
+    /// Returns whether a guess may help one of the operations that could come next to fit.
+    fn may_help(&mut self, place: usize, left: State, next: &[usize], until: Event) -> bool {
+        let node = self.nodes.last().expect("there is one");
+        let (state, moment) = (node.state, node.moment);
+        let guessed = moment.at(&self.items[place], until.time).after(&self.items[place]);
+        let guess = Guess { place, state, moment };
+        let guesses = self.nodes.iter().rev().map_while(|node| node.guess);
+        let chain = Chain::new(guesses.map(|guess| guess.state).chain([state]));
+        let mut fitting = Vec::new();
+        next.iter().any(|next| {
+            self.steps += 1;
+            let value = left.map(|life| self.model.value(life));
+            match self.demands.help(value, chain, *next) {
+                Help::Possible => true,
+                Help::Impossible => false,
+                Help::Ask => {
+                    let item = &self.items[*next];
+                    self.model.step(left, item, guessed.at(item, until.time), &mut fitting);
+                    match &fitting[..] {
+                        // Without a deadline, a value of any other kind fits no better.
+                        [] => left.is_none() || self.is_timed || !is_about_version(item),
+                        fitting => {
+                            fitting.iter().any(|left| !self.is_idle(guess, *next, *left, until))
+                        }
+                    }
+                }
+            }
+        })
     }
 
     /// Adds what an operation may lead to from the last node. Returns whether that is the only move
@@ -350,6 +407,12 @@ impl<'a> Search<'a> {
         self.before = before;
         is_idle
     }
+}
+
+/// Returns whether only its version can be what is wrong with a value that an operation does not
+/// fit.
+fn is_about_version(item: &Item<'_>) -> bool {
+    !matches!(item.op.condition(), Condition::Value(_) | Condition::Absent)
 }
 
 /// Returns whether the operation left everything as it was, wherever it took effect.
