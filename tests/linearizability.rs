@@ -7,12 +7,7 @@
 #[path = "simulation/linearizability/mod.rs"]
 mod linearizability;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use linearizability::{
-    Checked, Clock, Condition, Event, Failure, History, Item, Model, Moment, Op, OpId, Reply,
-    Search, Seen, State, Verdict,
-};
+use linearizability::{Clock, Condition, Failure, History, Op, Reply, Seen};
 
 const CLOCK: Clock = Clock { early: 5, late: Some(20) };
 
@@ -127,7 +122,6 @@ fn bad(name: &str, core: usize, lines: Vec<Line>) {
 
 #[test]
 fn good_histories() {
-    let at = |at: &str| Op::set(at).living(100);
     good("nothing", vec![]);
     good(
         "in turn",
@@ -176,6 +170,11 @@ fn good_histories() {
         vec![append(1, 0, 10, "x", 2), append(2, 0, 10, "y", 1), get(3, 11, 12, "yx")],
     );
     good("a failed write is not seen", vec![failed(1, 0, Op::set("a")), none(2, 1, 2)]);
+}
+
+#[test]
+fn good_deadlines() {
+    let at = |at: &str| Op::set(at).living(100);
     good(
         "a deadline passes",
         vec![
@@ -201,6 +200,10 @@ fn good_histories() {
             get(2, 900, 901, "b"),
         ],
     );
+}
+
+#[test]
+fn good_numbers() {
     good(
         "numbers that are none",
         vec![
@@ -307,6 +310,10 @@ fn bad_histories() {
         2,
         vec![set(1, 0, 1, "a"), set(2, 10, 100, "b"), get(3, 20, 30, "b"), get(4, 40, 50, "a")],
     );
+}
+
+#[test]
+fn bad_conditions() {
     bad(
         "a delete that comes back",
         2,
