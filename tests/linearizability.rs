@@ -367,6 +367,11 @@ fn bad_versions() {
         vec![put(1, 0, 1, "a", Condition::None, 5), put(1, 2, 3, "b", Condition::None, 4)],
     );
     bad(
+        "a version told late that is too low",
+        2,
+        vec![put(1, 0, 1, "a", Condition::None, 5), set(1, 2, 3, "b"), found(1, 4, 5, "b", 4)],
+    );
+    bad(
         "a version that changes by itself",
         2,
         vec![set(1, 0, 1, "a"), found(1, 2, 3, "a", 5), found(1, 4, 5, "a", 6)],

@@ -6,7 +6,8 @@
 //!
 //! - A set of operations that is done, with the state it left, is searched once.
 //! - A read that fits, and tells nothing new, is taken at once: it changes nothing, so no order
-//!   needs it later. (Not if the key ever had a deadline: then its call tells the time to what follows.)
+//!   needs it later. (That it also tells the time does no harm: what it read has not ended by its
+//!   call, nor has what is written by operations that had not returned by then.)
 //! - An operation of unknown outcome is tried last, and only where it matters: what follows it must
 //!   not also follow without it, and not also before it. Every order can be brought into that form
 //!   by leaving out or moving back such operations, so none is missed, and a hundred writes that
@@ -367,7 +368,7 @@ impl<'a> Search<'a> {
             if guess.is_some_and(|guess| self.is_idle(guess, place, *left, until)) {
                 continue;
             }
-            if *left == state && !self.is_timed && is_read(item) {
+            if *left == state && is_read(item) {
                 self.moves.truncate(first);
                 is_enough = true;
             }
