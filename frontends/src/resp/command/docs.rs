@@ -1,9 +1,9 @@
 //! COMMAND DOCS: what is said of commands to people.
 //!
-//! The facts are those of Redis 7.0, since it is Redis' commands that we have: versions, costs, names
-//! and forms of arguments. The sentences are our own. All stands in `docs.txt`: for each command a
-//! paragraph that begins with its name, then fields, then its arguments, a line each, those that
-//! are part of another one indented below it:
+//! The facts are those of Redis 7.0, since it is Redis' commands that we have: versions, costs,
+//! names and forms of arguments. The sentences are our own. All stands in `docs.txt`: for each
+//! command a paragraph that begins with its name, then fields, then its arguments, a line each,
+//! those that are part of another one indented below it:
 //!
 //! ```text
 //! persist
