@@ -51,8 +51,8 @@ impl Paused {
         }
     }
 
-    /// CLIENT PAUSE, as the client `typed` it: `args` are the milliseconds, and what is paused. A pause that is under way is
-    /// made longer and stricter, never less.
+    /// CLIENT PAUSE, as the client `typed` it: `args` are the milliseconds, and what is paused. A
+    /// pause that is under way is made longer and stricter, never less.
     pub(super) fn pause(&self, typed: &[u8], args: &[&[u8]]) -> Reply {
         if args.len() > 2 {
             return errors::unknown_subcommand_or_arity("client", typed);

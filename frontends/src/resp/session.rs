@@ -200,8 +200,8 @@ fn time() -> Reply {
     Reply::Array(vec![text(now.as_secs()), text(u64::from(now.subsec_micros()))])
 }
 
-/// LOLWUT [VERSION number [arguments of the drawing]]: alone it draws. Redis 7 has no drawing of its
-/// own, but shows those of 5 and 6 to who asks for them, and the others a line.
+/// LOLWUT [VERSION number [arguments of the drawing]]: alone it draws. Redis 7 has no drawing of
+/// its own, but shows those of 5 and 6 to who asks for them, and the others a line.
 fn lolwut(version: &str, args: &[&[u8]]) -> Reply {
     let line = Reply::Verbatim(format!("Redis ver. {}\n", info::REDIS_VERSION).into());
     let mut options = args.iter();

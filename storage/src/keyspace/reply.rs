@@ -53,8 +53,8 @@ impl Reply {
         })
     }
 
-    /// Returns an error that quotes the client, byte for byte, between two texts. As in Redis, which
-    /// prints C strings, a quotation ends before its first NUL.
+    /// Returns an error that quotes the client, byte for byte, between two texts. As in Redis,
+    /// which prints C strings, a quotation ends before its first NUL.
     #[must_use]
     pub fn error_quoting(before: &str, quotation: &[u8], after: &str) -> Self {
         let quotation = until_nul(quotation);
