@@ -154,7 +154,7 @@ fn lost_batch_is_missed_by_its_sequence() {
     let (start, end) = batches(&std::fs::read(&path).unwrap())[2];
     overwrite(&path, start, &vec![0; end - start]);
     let error = refusal(dir.path()).to_string();
-    assert!(error.contains("batch 4, but 3 is missing"), "{error}");
+    assert!(error.contains("batch 3 is missing; the next file begins with 4"), "{error}");
 }
 
 #[test]

@@ -124,6 +124,8 @@ pub(super) struct Replay {
     pub(super) next_batch: u64,
     /// The segment that was replayed last.
     header: Option<Header>,
+    /// Where its batches end.
+    end: usize,
     highest: Index,
 }
 
@@ -137,6 +139,7 @@ impl Replay {
             entries: Vec::new(),
             next_batch: 1,
             header: None,
+            end: 0,
             highest: 0,
         }
     }
@@ -164,6 +167,7 @@ impl Replay {
                     offset = batch.end;
                 }
                 (Decision::End, _) => {
+                    self.end = offset;
                     see(Seen::End { offset })?;
                     return Ok(offset);
                 }
@@ -203,8 +207,11 @@ impl Replay {
                 return corrupt(format!("segment {:x} comes before it", before.sequence));
             }
             if header.first_batch != self.next_batch {
+                // What reads as zeros up to the end of the one before it was not always zero.
                 let (first, next) = (header.first_batch, self.next_batch);
-                return corrupt(format!("it begins with batch {first}, but {next} is missing"));
+                let before = path.with_file_name(before.file_name());
+                let reason = format!("batch {next} is missing; the next file begins with {first}");
+                return Err(Error::corrupt(&before, self.end as u64, reason));
             }
             if header.base != self.outline.last() || header.hard_state != self.hard_state {
                 return corrupt("it does not begin with what the log was before it".into());
