@@ -341,8 +341,8 @@ fn one_wrong_answer_in_a_long_history_is_found_and_explained() {
     }
 }
 
-/// Many operations at once, in any order, and then something that is wrong in each: nobody can search that, and the
-/// checker says so.
+/// Many operations at once, in any order, and then something that is wrong in each: nobody can
+/// search that, and the checker says so.
 #[test]
 fn a_search_that_would_not_end_gives_up() {
     let mut history = History::new(CLOCK);

@@ -15,7 +15,6 @@ mod check;
 mod clients;
 mod disk;
 mod faults;
-#[allow(dead_code, unused_imports, reason = "its own tests use more of it")]
 mod linearizability;
 mod network;
 mod plan;

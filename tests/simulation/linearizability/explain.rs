@@ -1,9 +1,9 @@
 //! Why a history is wrong, told with as few operations as will do.
 //!
 //! First the end is cut: the earliest return at which no order is left is where it went wrong. Then
-//! the beginning: if the last operations are wrong whatever the key held before them, those suffice.
-//! Of what is left, oldest first, operations are set free: they may have happened at any time, or
-//! never, with any answer. What is still wrong then is wrong whatever those did.
+//! the beginning: if the last operations are wrong whatever the key held before them, those
+//! suffice. Of what is left, oldest first, operations are set free: they may have happened at any
+//! time, or never, with any answer. What is still wrong then is wrong whatever those did.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -384,8 +384,8 @@ impl<'a> Search<'a> {
         is_enough
     }
 
-    /// Returns whether the guess does not matter for what follows it: the operation also leads there
-    /// without it, or before it.
+    /// Returns whether the guess does not matter for what follows it: the operation also leads
+    /// there without it, or before it.
     fn is_idle(&mut self, guess: Guess, place: usize, left: State, until: Event) -> bool {
         let item = &self.items[place];
         let moment = guess.moment.at(item, until.time);
