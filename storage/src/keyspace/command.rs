@@ -393,8 +393,8 @@ impl Spec {
 /// The arguments of one command, the name not among them.
 ///
 /// Handlers reach them by position; one that is not there reads as empty, so that no number of
-/// arguments can hurt. What is parsed before there is an entry is parsed from a slice ([`at`],
-/// [`from`]).
+/// arguments can hurt. What is parsed before there is an entry is parsed from a slice (`at`,
+/// `from`).
 #[derive(Debug, Default)]
 pub struct Args<'a>(Vec<&'a [u8]>);
 
