@@ -2,12 +2,15 @@
 //! clock, in one thread, from one seed.
 //!
 //! ```text
-//! cargo test --release --test simulation -- --seeds 5000 [--first 1] [--minutes 10]
-//! cargo test --release --test simulation -- --seed 17          one run, with all that happens
+//! cargo test --profile simulation --test simulation -- --seeds 5000 [--first 1] [--minutes 10]
+//! cargo test --profile simulation --test simulation -- --seed 17    one run, with all that happens
 //! ```
 //!
 //! A run that fails is shrunk: as many faults and clients as possible are left out as long as it
 //! still fails, and the shortest is printed with the command that plays it again.
+//!
+//! That it would find what is wrong is shown by bugs that are planted: `bugs/` has them as patches,
+//! and `.ci/planted-bugs` plays with one after the other.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 

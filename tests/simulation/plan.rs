@@ -180,12 +180,14 @@ pub(crate) struct Plan {
     pub(crate) snapshot_bytes: usize,
     /// The most bytes of a value.
     pub(crate) value_bytes: u64,
+    /// How long a server gathers events before it takes a turn.
+    pub(crate) gather: u64,
 }
 
 impl Plan {
     pub(crate) fn draw(seed: u64) -> Self {
         let mut random = Random::for_part(seed, "plan");
-        let nodes = random.pick(&[1, 3, 3, 3, 3, 3, 5, 5]);
+        let nodes = random.pick(&[1, 2, 3, 3, 3, 3, 3, 4, 5, 5]);
         let least = random.pick(&[10, 20, 40]);
         let options = Options {
             election_ticks: least..least * 2,
@@ -227,6 +229,7 @@ impl Plan {
             segment_bytes: random.pick(&[16, 16, 32, 64]) << 10,
             snapshot_bytes: random.pick(&[500, 3_000, 20_000, 1 << 20]),
             value_bytes: random.pick(&[8, 8, 100, 1_000]),
+            gather: random.pick(&[0, 0, 100, 2 * MS]),
         }
     }
 }

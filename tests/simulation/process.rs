@@ -36,6 +36,8 @@ pub(crate) struct Process {
     is_writing: bool,
     writing_since: u64,
     writes: u64,
+    /// The end of a turn is on its way.
+    is_gathering: bool,
     /// The newest snapshot.
     pub(crate) snapshot: Option<(Place, SnapshotMeta)>,
     pub(crate) is_taking_snapshot: bool,
@@ -68,6 +70,7 @@ impl Process {
             is_writing: false,
             writing_since: 0,
             writes: 0,
+            is_gathering: false,
             snapshot,
             is_taking_snapshot: false,
             incoming: None,
@@ -121,9 +124,10 @@ impl World {
                 process.replica.step(envelope);
             }
             ServerEvent::Snapshot { from, term, meta, bytes } => {
-                if !self.receive_snapshot(at, from, term, meta, &bytes) {
-                    return;
+                if self.receive_snapshot(at, from, term, meta, &bytes) {
+                    self.turn(at);
                 }
+                return;
             }
             ServerEvent::SnapshotSent { to, delivered } => {
                 process.sending.remove(&to);
@@ -143,6 +147,10 @@ impl World {
                     }
                 }
             }
+            ServerEvent::Turn => {
+                process.is_gathering = false;
+                return self.turn(at);
+            }
             ServerEvent::TakeSnapshot(taken) => {
                 if !self.take_snapshot(at, &taken.0, &taken.1) {
                     return;
@@ -150,7 +158,18 @@ impl World {
             }
             ServerEvent::Request { client, id, request } => self.request(at, client, id, &request),
         }
-        self.turn(at);
+        self.turn_soon(at);
+    }
+
+    /// Sees to it that a turn is taken, once what else arrives meanwhile has arrived.
+    fn turn_soon(&mut self, at: usize) {
+        if self.plan.gather == 0 {
+            return self.turn(at);
+        }
+        let Some(process) = &mut self.servers[at].process else { return };
+        if !std::mem::replace(&mut process.is_gathering, true) {
+            self.notify(at, self.plan.gather, ServerEvent::Turn);
+        }
     }
 
     /// An event found no process. A client sees that its connection is refused.
@@ -229,6 +248,8 @@ impl World {
         }
         self.observe(at);
         for envelope in messages {
+            // Nothing that promises is among them, or it is held to its word all the same.
+            self.checks.elections.promises(&envelope);
             self.send(at, envelope);
         }
         self.release(at, free);
@@ -249,15 +270,21 @@ impl World {
         let status = process.replica.status();
         let leads = (status.role == Role::Leader).then_some(status.term);
         let known = self.checks.logs.commit(name);
-        self.checks.logs.commits(name, status.commit);
+        if status.commit > self.checks.logs.committed() {
+            let servers = self.names.iter().zip(&self.servers);
+            let durable: Vec<_> = servers.map(|(name, at)| (*name, at.durable())).collect();
+            self.checks.logs.is_on_disks(name, status.commit, &durable);
+        }
+        self.checks.logs.commits(name, status.commit, leads);
         if let Some(term) = leads {
-            self.checks.elections.leads(name, term);
+            self.checks.elections.leads(name, term, self.names.len());
         }
         self.checks.logs.leads(name, leads);
         self.checks.progress.is_at(name, status.term, status.commit, status.applied);
         if known != status.commit {
             let digest = process.replica.view().digest();
-            self.checks.states.has(name, status.applied, digest);
+            let configuration = process.replica.raft().committed_configuration();
+            self.checks.states.has(name, status.applied, digest, configuration);
             let facts = [5, at as u64, status.commit, digest as u64];
             self.trace.note(self.now, &facts, || {
                 format!("{name} {:?} {} commits {}", status.role, status.term, status.commit)

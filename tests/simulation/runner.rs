@@ -17,7 +17,7 @@ const TWICE: u64 = 100;
 const PROGRESS: Duration = Duration::from_secs(10);
 
 const USAGE: &str = "\
-usage: simulation [--seeds N] [--first N] [--minutes N] [--jobs N]
+usage: simulation [--seeds N] [--first N] [--minutes N] [--no-shrink]
        simulation --seed N [--without FAULT,...] [--clients N] [--quiet]
        simulation --list-faults";
 
@@ -32,6 +32,8 @@ struct Arguments {
     without: Vec<Fault>,
     clients: Option<usize>,
     quiet: bool,
+    /// A failure is told as it is.
+    no_shrink: bool,
 }
 
 fn arguments() -> Result<Option<Arguments>, String> {
@@ -43,6 +45,7 @@ fn arguments() -> Result<Option<Arguments>, String> {
         without: Vec::new(),
         clients: None,
         quiet: false,
+        no_shrink: false,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -67,6 +70,7 @@ fn arguments() -> Result<Option<Arguments>, String> {
                 }
             }
             "--quiet" => arguments.quiet = true,
+            "--no-shrink" => arguments.no_shrink = true,
             "--list-faults" => {
                 Fault::ALL.iter().for_each(|fault| println!("{}", fault.name()));
                 return Ok(None);
@@ -136,7 +140,8 @@ fn replay_command(plan: &Plan) -> String {
     let whole = Plan::draw(plan.seed);
     let left_out = whole.faults.iter().filter(|fault| !plan.faults.contains(fault));
     let left_out: Vec<_> = left_out.map(|fault| fault.name()).collect();
-    let mut command = format!("cargo test --release --test simulation -- --seed {}", plan.seed);
+    let mut command =
+        format!("cargo test --profile simulation --test simulation -- --seed {}", plan.seed);
     if !left_out.is_empty() {
         command += &format!(" --without {}", left_out.join(","));
     }
@@ -146,7 +151,11 @@ fn replay_command(plan: &Plan) -> String {
     command
 }
 
-fn report(plan: Plan, failure: String) -> ExitCode {
+fn report(plan: Plan, failure: String, arguments: &Arguments) -> ExitCode {
+    if arguments.no_shrink {
+        println!("FAILED seed={} {failure}", plan.seed);
+        return ExitCode::FAILURE;
+    }
     println!("seed {} fails: {failure}", plan.seed);
     println!("  {} faults, {} clients; shrinking ...", plan.faults.len(), plan.clients);
     let (plan, failure) = shrink(plan, failure);
@@ -208,7 +217,7 @@ fn play_many(arguments: &Arguments) -> ExitCode {
         let plan = plan_of(seed, arguments);
         let summary = match play(&plan, false) {
             Ok(summary) => summary,
-            Err(failure) => return report(plan, failure),
+            Err(failure) => return report(plan, failure, arguments),
         };
         if seed.is_multiple_of(TWICE) {
             total.twice += 1;

@@ -98,6 +98,16 @@ impl Server {
         self.has_refused
     }
 
+    /// Returns as far as its log is known to be durable. Of what was spoiled on purpose nothing is
+    /// known any more, and nothing is asked.
+    pub(crate) fn durable(&self) -> Index {
+        match &self.process {
+            _ if self.is_rotten => Index::MAX,
+            Some(process) => process.replica.status().persisted,
+            None => self.persisted,
+        }
+    }
+
     pub(crate) fn leads(&self) -> bool {
         self.process.as_ref().is_some_and(|process| process.replica.raft().role() == Role::Leader)
     }

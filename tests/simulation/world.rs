@@ -64,6 +64,8 @@ pub(crate) enum ServerEvent {
     Write,
     /// Nothing was written for a while.
     Mark(u64),
+    /// What has arrived belongs to one turn; here it ends.
+    Turn,
     /// The time has come to write a snapshot of this.
     TakeSnapshot(Box<(SnapshotMeta, View)>),
     Request {
@@ -169,6 +171,7 @@ impl World {
         self.at(self.plan.chaos, Event::Mend);
         self.run_until(self.plan.chaos);
         self.must_recover();
+        self.network.mend();
         self.must_agree();
         self.finish()
     }
@@ -208,6 +211,21 @@ impl World {
             if server.process.is_none() && !server.is_lost() && !server.is_starting {
                 self.start_after(at, 10 * MS);
             }
+        }
+        self.keep_leader_deaf();
+    }
+
+    /// A majority that is healed must be enough: a leader that hears nobody may stay so, and has to
+    /// make room for one that does.
+    fn keep_leader_deaf(&mut self) {
+        let nodes = self.servers.len();
+        let well = self.servers.iter().filter(|server| !server.is_lost()).count();
+        let leader = self.servers.iter().position(Server::leads);
+        if self.plan.faults.contains(&Fault::DeafLeader)
+            && well > nodes / 2 + 1
+            && let Some(leader) = leader
+        {
+            self.network.cut.extend((0..nodes).map(|from| (from, leader)));
         }
     }
 

@@ -17,8 +17,15 @@ pub(crate) struct Elections {
 }
 
 impl Elections {
-    /// A server leads.
-    pub(crate) fn leads(&mut self, node: NodeId, term: Term) {
+    /// A server leads a cluster of so many.
+    pub(crate) fn leads(&mut self, node: NodeId, term: Term, members: usize) {
+        if !self.leaders.contains_key(&term) {
+            let votes = self.votes.iter();
+            let votes = votes.filter(|((_, of), vote)| *of == term && **vote == node).count();
+            if votes * 2 <= members {
+                violation!("majority", "{votes} of {members} have voted for {node} in {term}");
+            }
+        }
         let leader = *self.leaders.entry(term).or_insert(node);
         if leader != node {
             violation!("election safety", "{leader} and {node} lead in term {term}");

@@ -116,9 +116,36 @@ impl Logs {
         self.servers.get(&node).map_or(0, |log| log.commit)
     }
 
+    /// Returns the last index that any server has said to be committed.
+    pub(crate) fn committed(&self) -> Index {
+        self.committed.last_key_value().map_or(0, |(index, _)| *index)
+    }
+
+    /// A server says of an index, as the first one, that it is committed: the entry is on the disks
+    /// of a majority. As far as each log is durable is known from outside.
+    pub(crate) fn is_on_disks(&self, node: NodeId, index: Index, durable: &[(NodeId, Index)]) {
+        let term = self.servers.get(&node).and_then(|log| log.term(index));
+        let holds = |(node, durable): &&(NodeId, Index)| {
+            let log = self.servers.get(node);
+            let same = |log: &Log| index < log.base.index || log.term(index) == term;
+            *durable >= index && (*durable == Index::MAX || log.is_some_and(same))
+        };
+        let (copies, of) = (durable.iter().filter(holds).count(), durable.len());
+        if copies * 2 <= of {
+            violation!("majority", "{node} commits {index}, which is on {copies} disks of {of}");
+        }
+    }
+
     /// A server says that all up to this index is committed.
-    pub(crate) fn commits(&mut self, node: NodeId, commit: Index) {
+    pub(crate) fn commits(&mut self, node: NodeId, commit: Index, leads: Option<Term>) {
         let Some(log) = self.servers.get_mut(&node) else { return };
+        // Only entries of the leader's own term are committed because a majority has them (§5.4.2).
+        if let Some(own) = leads.filter(|_| log.leads == leads && commit > log.commit)
+            && log.term(commit) != Some(own)
+        {
+            let term = log.term(commit);
+            violation!("own term", "{node}, leader of {own}, commits up to {commit} of {term:?}");
+        }
         for index in log.commit + 1..=commit {
             let Some(term) = log.term(index) else {
                 violation!("commit", "{node} commits {index}, which its log does not have");
@@ -188,6 +215,11 @@ impl Logs {
         if let Some(known) = self.servers.get(&node) {
             if reach < persisted {
                 violation!("recovery", "{node} knew {persisted} to be durable, recovers {reach}");
+            }
+            // When nothing was on its way, what comes back is what there was.
+            if known.last().index == persisted && log.last().index > persisted {
+                let (was, is) = (known.last(), log.last());
+                violation!("recovery", "{node} ended with {was}, comes back with {is}");
             }
             for index in known.base.index + 1..=persisted {
                 let (was, is) = (known.term(index), log.term(index));

@@ -1,21 +1,35 @@
-//! Equal logs make equal states: at one index every keyspace has one digest.
+//! Equal logs make equal states: at one index every keyspace has one digest, and every server the
+//! same configuration.
 
 use std::collections::BTreeMap;
 
-use raftkv_storage::types::{Index, NodeId};
+use raftkv_storage::types::{Configuration, Index, NodeId};
 
 use super::violation;
 
 #[derive(Debug, Default)]
 pub(crate) struct States {
-    digests: BTreeMap<Index, (NodeId, u128)>,
+    states: BTreeMap<Index, (NodeId, u128, Configuration)>,
 }
 
 impl States {
-    /// A server's keyspace has this digest.
-    pub(crate) fn has(&mut self, node: NodeId, applied: Index, digest: u128) {
-        let (other, known) = *self.digests.entry(applied).or_insert((node, digest));
-        if known != digest {
+    /// A server's keyspace has this digest, and this configuration is committed.
+    pub(crate) fn has(
+        &mut self,
+        node: NodeId,
+        applied: Index,
+        digest: u128,
+        configuration: &Configuration,
+    ) {
+        let state = || (node, digest, configuration.clone());
+        let (other, known, committed) = self.states.entry(applied).or_insert_with(state);
+        if committed != configuration {
+            violation!(
+                "equal states",
+                "at {applied} {node} has {configuration:?}, {other} has {committed:?}"
+            );
+        }
+        if *known != digest {
             violation!("equal states", "at {applied} {node} has {digest:x}, {other} has {known:x}");
         }
     }
