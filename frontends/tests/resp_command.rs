@@ -72,6 +72,29 @@ async fn command_describes_the_table_as_redis_does() {
     assert!(ask(&kv, "COMMAND DOCS").await.starts_with(&format!("*{}\r\n$", count * 2)));
 }
 
+/// A name is a few bytes, and what is said of a command is a page: the request's own limits do not
+/// bound the reply.
+#[tokio::test]
+async fn more_names_than_there_are_commands_are_refused() {
+    let kv = Memory::new();
+    let names = |count: usize| vec!["set"; count].join(" ");
+    assert!(rows().count() <= 512, "all names at once are never refused");
+    for subcommand in ["INFO", "DOCS"] {
+        let all = ask(&kv, &format!("COMMAND {subcommand} {}", names(512))).await;
+        assert!(all.starts_with("*512\r\n") || all.starts_with("*1024\r\n"), "{subcommand}");
+        let more = ask(&kv, &format!("COMMAND {subcommand} {}", names(513))).await;
+        assert_eq!(more, "-ERR more names than there are commands\r\n");
+    }
+}
+
+/// What may be kept is counted before it is compared, each with each.
+#[tokio::test]
+async fn too_many_prefixes_are_refused_before_they_are_compared() {
+    let prefixes = vec!["PREFIX same"; 1100].join(" ");
+    let answer = resp3(&Memory::new(), &format!("CLIENT TRACKING ON BCAST {prefixes}")).await;
+    assert_eq!(answer, "-ERR The prefixes of this client take too much memory\r\n");
+}
+
 #[tokio::test]
 async fn key_specs_say_what_becomes_of_each_key() {
     let kv = Memory::new();

@@ -163,14 +163,17 @@ fn mode(before: Option<Mode>, asked: &Asked<'_>) -> Result<Mode, Reply> {
     }
     let mut prefixes = before.map(|before| before.prefixes).unwrap_or_default();
     if asked.is_broadcast {
+        // Before they are compared, each with each: what may be kept is also what may be compared.
+        let asked_bytes = asked.prefixes.iter().map(|prefix| prefix.len() + PREFIX_COST_BYTES);
+        let bytes: usize =
+            prefixes.iter().map(|prefix| prefix.len() + PREFIX_COST_BYTES).chain(asked_bytes).sum();
+        if bytes > PREFIX_BYTES_MAX {
+            return refuse("ERR The prefixes of this client take too much memory");
+        }
         check_prefixes(&prefixes, &asked.prefixes)?;
         prefixes.extend(asked.prefixes.iter().map(|prefix| Bytes::copy_from_slice(prefix)));
         if asked.prefixes.is_empty() {
             prefixes.insert(Bytes::new());
-        }
-        let bytes: usize = prefixes.iter().map(|prefix| prefix.len() + PREFIX_COST_BYTES).sum();
-        if bytes > PREFIX_BYTES_MAX {
-            return refuse("ERR The prefixes of this client take too much memory");
         }
     }
     Ok(Mode {

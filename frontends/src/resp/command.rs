@@ -9,10 +9,17 @@ use raftkv_storage::keyspace::glob;
 use super::errors;
 use super::session::help;
 
+/// The most names that INFO and DOCS take at once: more than there are commands and subcommands.
+const NAMES_MAX: usize = 512;
+
 /// `args` begin with the name of the subcommand, if there is one.
 pub(super) fn run(subcommand: Option<&str>, args: &[&[u8]]) -> Reply {
     let names = args.get(1..).unwrap_or_default();
     match subcommand {
+        // A few bytes ask for a page of text each.
+        Some("info" | "docs") if names.len() > NAMES_MAX => {
+            Reply::error("ERR more names than there are commands")
+        }
         None => Reply::Array(table::all().iter().map(entry).collect()),
         Some("info") if names.is_empty() => Reply::Array(table::all().iter().map(entry).collect()),
         Some("info") => {
