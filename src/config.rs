@@ -66,6 +66,10 @@ pub struct ServeArgs {
     #[arg(long, env = "RAFTKV_ELECTION_TIMEOUT_MS", default_value_t = 400, value_name = "MS")]
     #[arg(value_parser = clap::value_parser!(u32).range(100..=60_000))]
     pub election_timeout_ms: u32,
+    /// If the log or a snapshot is damaged or gone, set it aside and take everything from the
+    /// leader; without damage this changes nothing
+    #[arg(long, env = "RAFTKV_REPAIR", value_parser = FalseyValueParser::new())]
+    pub repair: bool,
     /// The format of the log lines on standard error
     #[arg(long, env = "RAFTKV_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
@@ -112,6 +116,8 @@ pub struct Config {
     pub snapshot_log_bytes: usize,
     /// The least election timeout in milliseconds.
     pub election_timeout_ms: u32,
+    /// Whether what is damaged on the disk is set aside and taken from the leader.
+    pub repair: bool,
 }
 
 /// What is wrong with the flags.
@@ -153,6 +159,10 @@ impl ServeArgs {
             let reason = format!("names this node, {}, with another port", self.node_id);
             return Err(invalid("--grpc-peers", reason));
         }
+        if self.repair && peers.is_empty() {
+            let reason = "there is no other node to take anything from (--grpc-peers)";
+            return Err(invalid("--repair", reason));
+        }
         let resp = parse_peers("--resp-peers", &self.resp_peers, parse_host_port)?;
         let http = parse_peers("--http-peers", &self.http_peers, parse_url)?;
         let own_host = url_host(&self.host);
@@ -186,6 +196,7 @@ impl ServeArgs {
             wal_segment_bytes: to_usize("--wal-segment-bytes", self.wal_segment_bytes)?,
             snapshot_log_bytes: to_usize("--snapshot-log-bytes", self.snapshot_log_bytes)?,
             election_timeout_ms: self.election_timeout_ms,
+            repair: self.repair,
         })
     }
 }

@@ -331,8 +331,8 @@ fn s7_restart_after_compaction() {
     let recovered = Recovered {
         hard_state: HardState { term: 1, vote: None },
         snapshot: Some(snapshot),
-        base: EntryId::default(),
         entries: log(&[1; 1000]),
+        ..Recovered::default()
     };
     let options = Options { trailing_bytes: 200, ..Options::default() };
     let raft = Raft::new(id("n1"), options, configuration, recovered, 1);

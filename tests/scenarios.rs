@@ -50,6 +50,9 @@ enum Command {
         vote: Option<String>,
         #[arg(key)]
         snapshot: Option<String>,
+        /// `yes`: it had acknowledged more.
+        #[arg(key, optional)]
+        recovering: String,
     },
     /// A server waits until its election timeout. With `elect`, all have forgotten their leader,
     /// and nothing is lost.
@@ -183,21 +186,16 @@ impl Script {
         log: &str,
         hard_state: HardState,
         snapshot: &Option<String>,
+        is_recovering: bool,
     ) -> Result<(), Box<dyn Error>> {
         let configuration = self.cluster.configuration.clone();
         let last = snapshot.as_deref().map(entry_id).transpose()?;
         let snapshot = last.map(|last| SnapshotMeta { last, configuration });
-        let entries = match (last, log.is_empty()) {
-            (Some(last), true) => {
-                return {
-                    let recovered = Recovered { hard_state, snapshot, base: last, entries: vec![] };
-                    self.cluster.recover(id(node), recovered);
-                    Ok(())
-                };
-            }
-            _ => entries(1, log)?,
+        let (base, entries) = match last {
+            Some(last) if log.is_empty() => (last, Vec::new()),
+            _ => (EntryId::default(), entries(1, log)?),
         };
-        let recovered = Recovered { hard_state, snapshot, base: EntryId::default(), entries };
+        let recovered = Recovered { hard_state, snapshot, base, entries, is_recovering };
         self.cluster.recover(id(node), recovered);
         Ok(())
     }
@@ -260,10 +258,10 @@ impl Script {
                 self.cluster = Cluster::new(configuration, options, 1);
                 self.cluster.sync_at_once = sync != "manual";
             }
-            Command::Recover { node, log, term, vote, snapshot } => {
+            Command::Recover { node, log, term, vote, snapshot, recovering } => {
                 let vote = vote.as_deref().map(id);
                 let hard_state = HardState { term: term.unwrap_or(0), vote };
-                self.recover(node, log, hard_state, snapshot)?;
+                self.recover(node, log, hard_state, snapshot, recovering == "yes")?;
             }
             _ => return Ok(false),
         }
@@ -291,6 +289,9 @@ impl Script {
                     "Heartbeat" => Message::Heartbeat { commit: *commit, round: *round },
                     "HeartbeatResponse" => {
                         Message::HeartbeatResponse { round: *round, last: *index }
+                    }
+                    "RequestRecoveryResponse" => {
+                        Message::RequestRecoveryResponse { nonce: *round, last: *index }
                     }
                     "PreVote" => Message::RequestVote { pre: true, last: prev },
                     "RequestVote" => Message::RequestVote { pre: false, last: prev },

@@ -195,6 +195,9 @@ pub struct Status {
     pub snapshot_index: Index,
     /// Bytes of the log held in memory.
     pub log_bytes: usize,
+    /// Whether the node has lost what it acknowledged, and neither votes nor leads until it has it
+    /// back.
+    pub recovering: bool,
     /// Keys.
     pub keys: usize,
     /// Keys with a deadline.

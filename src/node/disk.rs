@@ -286,7 +286,7 @@ mod tests {
         fixture.disk.set_cluster(ClusterId(7));
         assert!(fixture.disk.close());
         let data_dir = DataDir::open(fixture.dir.path(), node("A")).unwrap();
-        assert_eq!(data_dir.identity().cluster, Some(ClusterId(7)));
+        assert_eq!(data_dir.cluster(), Some(ClusterId(7)));
         let (_, recovered) = Wal::open(data_dir.wal_dir(), options()).unwrap();
         assert_eq!(recovered.hard_state, hard_state);
         assert_eq!(recovered.entries, entries(1..=2).entries);

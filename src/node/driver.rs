@@ -384,7 +384,8 @@ impl Driver {
             if lost && self.lost.insert(member.id) {
                 tracing::error!(
                     peer = %member.id,
-                    "the peer has lost entries that it acknowledged: replace it"
+                    "the peer has lost entries that it acknowledged: stop it, move its wal and \
+                     snapshots away, and start it with --repair"
                 );
             } else if !lost {
                 self.lost.remove(&member.id);

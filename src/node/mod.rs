@@ -50,7 +50,12 @@ const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Runs a node until `stop` resolves, or something happens after which it must not go on.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let data_dir = DataDir::open(&config.data_dir, config.node)?;
+    let data_dir = if config.repair {
+        DataDir::open_for_repair(&config.data_dir, config.node)
+    } else {
+        DataDir::open(&config.data_dir, config.node)
+    };
+    let data_dir = data_dir.map_err(|error| advise(error, &config))?;
     let resp_listener = listen(&config, config.resp_port, "--resp-port").await?;
     let http_listener = listen(&config, config.http_port, "--http-port").await?;
     let grpc_listener = listen(&config, config.grpc_port, "--grpc-port").await?;
@@ -163,9 +168,11 @@ async fn open(
     let snapshot_dir = data_dir.snapshot_dir();
     let wal_options =
         WalOptions { segment_bytes: config.wal_segment_bytes, ..WalOptions::new(config.node) };
-    let opened = tokio::task::spawn_blocking(move || persist::recover(data_dir, wal_options))
+    let recover = if config.repair { persist::repair } else { persist::recover };
+    let opened = tokio::task::spawn_blocking(move || recover(data_dir, wal_options))
         .await
-        .context("recovering")??;
+        .context("recovering")?
+        .map_err(|error| advise(error, config))?;
     let bootstrap = Configuration::bootstrap(config.members.iter().map(|member| member.id));
     check_members(config, &opened.recovered, &bootstrap)?;
 
@@ -185,7 +192,7 @@ async fn open(
         seed(),
     );
     // What the directory says: a log without a snapshot has to be committed anew before it counts.
-    let identity = opened.data_dir.identity().cluster;
+    let identity = opened.data_dir.cluster();
     let endpoints = endpoints(config)?;
     let transport = Transport::new(config.node, identity, endpoints, snapshot_dir, inbound_sender);
     if let Some((path, meta)) = newest {
@@ -198,6 +205,24 @@ async fn open(
     }
     let driver = Driver::new(replica, disk, transport, snapshots, cluster, observed, identity);
     Ok((driver, Sources { requests, inbound, done, taken }))
+}
+
+/// Says what can be done about a disk that has not kept what it was given.
+fn advise(error: raftkv_storage::Error, config: &Config) -> anyhow::Error {
+    if !error.is_damage() {
+        return error.into();
+    }
+    let advice = if config.repair {
+        "and term and vote cannot be read from anywhere else: this node must not come back under \
+         its name; nothing was changed"
+    } else if config.peers.is_empty() {
+        "there is no other node to take it from: restore the data directory from a copy"
+    } else {
+        "nothing was served or changed; if a majority of the other nodes is well, start this one \
+         once with --repair: it sets aside what is damaged, takes everything from the leader, and \
+         votes again when it has it"
+    };
+    anyhow::anyhow!("{error}; {advice}")
 }
 
 /// Refuses flags that name other nodes than the data directory's cluster has.

@@ -95,9 +95,11 @@ impl Writer {
             }
             self.wal.sync()?;
         }
-        // Behind the sync: a directory that knows its cluster has a log that says so.
+        // Behind the sync: what VOTE says, that everything is there, must be so.
+        self.record_vote(&batch.writes)?;
+        // And a directory that knows its cluster has a log that says so.
         if let Some(cluster) = batch.cluster {
-            self.data_dir.record_cluster(cluster)?;
+            self.data_dir.record_identity(Some(cluster))?;
             self.wal.set_cluster(cluster);
         }
         // Behind the writes that were asked for before it, which may replace what it removes.
@@ -105,6 +107,15 @@ impl Writer {
             self.wal.compact(through)?;
         }
         Ok(Progress::Written(batch.written))
+    }
+
+    /// Makes term and vote durable in their second place, and that the server has recovered.
+    fn record_vote(&mut self, writes: &[Write]) -> Result<(), Error> {
+        let last = writes.iter().rev().find_map(|write| write.hard_state);
+        let hard_state = last.unwrap_or(self.data_dir.hard_state());
+        let is_recovering =
+            self.data_dir.is_recovering() && !writes.iter().any(|write| write.recovered);
+        self.data_dir.record_vote(hard_state, is_recovering)
     }
 
     /// Proves to a later recovery that the last batch was synced. A full disk has no room for the

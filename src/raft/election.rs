@@ -43,9 +43,8 @@ impl Raft {
     fn campaign(&mut self) {
         self.reset_election_timer();
         // Who does not vote does not lead. After the last term there is none to campaign in.
-        let (true, Some(next_term)) =
-            (self.configuration().is_voter(self.id), self.term().checked_add(1))
-        else {
+        let votes = self.configuration().is_voter(self.id) && !self.is_recovering();
+        let (true, Some(next_term)) = (votes, self.term().checked_add(1)) else {
             return;
         };
         self.role = RoleState::PreCandidate { granted: BTreeSet::from([self.id]) };
@@ -84,13 +83,20 @@ impl Raft {
         }
     }
 
+    /// Returns whether this server would elect one whose log ends like this, had it a vote left:
+    /// not while it has a leader that lives, nor for a log that is behind its own, nor while its
+    /// own is not what it was.
+    fn would_vote_for(&self, last: EntryId) -> bool {
+        !self.has_live_leader() && last >= self.log.last() && !self.is_recovering()
+    }
+
     /// Says whether the sender would get the vote in that term. A refusal carries our term: if the
     /// sender is behind, it catches up with it and can win with the next.
     ///
     /// Who asks need not be a member as far as we know: our configuration may be the older one
     /// (thesis §4.2.2). The votes are weighed by whoever counts them.
     pub(super) fn handle_pre_vote(&mut self, from: NodeId, term: Term, last: EntryId) {
-        let granted = term > self.term() && !self.has_live_leader() && last >= self.log.last();
+        let granted = term > self.term() && self.would_vote_for(last);
         let message = Message::RequestVoteResponse { pre: true, granted };
         if granted {
             // In the term that was asked for, which is not ours.
@@ -104,7 +110,7 @@ impl Raft {
     /// when it is durable.
     pub(super) fn handle_request_vote(&mut self, from: NodeId, last: EntryId) {
         let free = self.hard_state.vote.is_none_or(|vote| vote == from);
-        let granted = free && !self.has_live_leader() && last >= self.log.last();
+        let granted = free && self.would_vote_for(last);
         let message = Message::RequestVoteResponse { pre: false, granted };
         if granted {
             self.hard_state.vote = Some(from);

@@ -81,6 +81,22 @@ pub enum Message {
         /// The last index of the follower's log; the leader sees from it that messages were lost.
         last: Index,
     },
+    /// A follower has lost what it acknowledged, and does not vote until it knows that it has all
+    /// of it back.
+    RequestRecovery {
+        /// Names this life of the follower.
+        nonce: u64,
+        /// The last index of its log now.
+        last: Index,
+    },
+    /// The answer to `RequestRecovery`: whatever the follower can have acknowledged stands at or
+    /// below `last`, if it is committed or ever will be.
+    RequestRecoveryResponse {
+        /// As in the request.
+        nonce: u64,
+        /// The last index of the leader's log, at a moment after the follower started.
+        last: Index,
+    },
     /// The leader's log no longer reaches back far enough; the follower takes the leader's snapshot
     /// instead (§7). The core says and hears only that; the bytes travel outside of it, and this is
     /// stepped at the receiver when they have arrived whole and verified.

@@ -32,6 +32,7 @@
 //!  log.rs            §5.3         Log Matching
 //!  read.rs           §8           reads without the log (thesis §6.4)
 //!  snapshot.rs       §7           how the log stays short
+//!  recovery.rs                    how a server with a damaged disk gets its vote back
 //!  configuration.rs  §6           who counts
 //!  ready.rs          the effects of a turn
 //!  options.rs        timeouts and limits                status.rs  a look inside
@@ -80,8 +81,8 @@
 //!
 //! Raft tolerates servers that stop and messages that are lost, repeated, late or out of order. It
 //! does not tolerate servers that lie: the checks here keep a broken peer from crashing us, not
-//! from misleading us. And a server that has lost its disk must not come back under its old name,
-//! for it has forgotten whom it voted for.
+//! from misleading us. A server that has lost its log may come back without a vote, and earn it
+//! (`recovery.rs`); one that has forgotten whom it voted for must not come back under its old name.
 
 mod configuration;
 mod election;
@@ -93,6 +94,7 @@ mod quorum;
 mod random;
 mod read;
 pub mod ready;
+mod recovery;
 mod replication;
 mod snapshot;
 mod status;
@@ -109,6 +111,7 @@ use log::Log;
 use progress::Progress;
 use random::Random;
 use read::Reads;
+use recovery::Recovering;
 
 pub use message::{Envelope, Message, Round};
 pub use options::Options;
@@ -127,6 +130,8 @@ pub struct Recovered {
     pub base: EntryId,
     /// The log from there on, without a gap.
     pub entries: Vec<Entry>,
+    /// Whether more was acknowledged than this, and lost.
+    pub is_recovering: bool,
 }
 
 /// This server does not lead, so it has done nothing.
@@ -162,6 +167,8 @@ pub struct Raft {
 
     /// What only one role needs: Figure 2's state on leaders, and the votes of a candidate.
     role: RoleState,
+    /// Set while this server has no vote, because it has lost what it acknowledged.
+    recovering: Option<Recovering>,
     /// Ticks since the leader was heard from, a vote was given, or a campaign began.
     election_elapsed: u32,
     /// How many of them are too many, this time.
@@ -245,6 +252,7 @@ impl Raft {
             applied_index: snapshot.index,
             applied_bytes: 0,
             role: RoleState::Follower { leader: None },
+            recovering: None,
             election_elapsed: 0,
             election_timeout: 0,
             written_hard_state: recovered.hard_state,
@@ -253,6 +261,10 @@ impl Raft {
             effects: Ready::default(),
         };
         raft.reset_election_timer();
+        if recovered.is_recovering {
+            let nonce = raft.random.next();
+            raft.recovering = Some(Recovering::new(nonce));
+        }
         // A server that is alone has nobody to wait for.
         if raft.configuration().members() == BTreeSet::from([id]) {
             raft.election_timeout = 1;
@@ -320,6 +332,12 @@ impl Raft {
             Message::HeartbeatResponse { round, last } => {
                 self.handle_heartbeat_response(from, round, last);
             }
+            Message::RequestRecovery { nonce, last } => {
+                self.handle_request_recovery(from, nonce, last);
+            }
+            Message::RequestRecoveryResponse { nonce, last } => {
+                self.handle_request_recovery_response(from, nonce, last);
+            }
             Message::InstallSnapshot { meta } => self.handle_install_snapshot(from, meta),
             Message::InstallSnapshotResponse { matched } => {
                 self.handle_install_snapshot_response(from, matched);
@@ -346,6 +364,8 @@ impl Raft {
             | Message::AppendEntriesResponse { .. }
             | Message::AppendEntriesRejected { .. }
             | Message::HeartbeatResponse { .. }
+            | Message::RequestRecovery { .. }
+            | Message::RequestRecoveryResponse { .. }
             | Message::InstallSnapshotResponse { .. } => return,
         };
         self.send_answer(from, refusal);

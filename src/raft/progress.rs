@@ -37,6 +37,8 @@ pub(super) struct Progress {
     pub(super) silent_ticks: u32,
     /// Whether it has refused what it once acknowledged, and not taken it since.
     lost: bool,
+    /// The life in which it has told that its log is lost.
+    nonce: Option<u64>,
     state: State,
 }
 
@@ -76,7 +78,7 @@ pub enum ProgressState {
     Replicate,
     /// The follower is taking a snapshot.
     Snapshot,
-    /// The follower has lost what it had acknowledged. It has to be replaced.
+    /// The follower has lost what it had acknowledged, and does not know it.
     Lost,
 }
 
@@ -102,6 +104,7 @@ impl Progress {
             round: 0,
             silent_ticks: 0,
             lost: false,
+            nonce: None,
             state: State::Probe { asked: None },
         }
     }
@@ -126,6 +129,21 @@ impl Progress {
                     && *inflight_bytes < options.inflight_bytes_max
             }
             State::Snapshot { .. } => false,
+        }
+    }
+
+    /// Takes in that the follower has lost its log, which reaches up to `reaches` by now, and
+    /// starts anew, as a new leader would: once in each life of the follower, and again if an
+    /// acknowledgement of its earlier life has arrived since.
+    pub(super) fn begins_anew(&mut self, nonce: u64, reaches: Index, last: Index) {
+        if self.nonce == Some(nonce) && self.match_index <= reaches && !self.lost {
+            return;
+        }
+        (self.nonce, self.lost, self.match_index) = (Some(nonce), false, 0);
+        // A snapshot on its way is one that it can use, and its end will be reported.
+        if !matches!(self.state, State::Snapshot { .. }) {
+            self.next_index = last + 1;
+            self.state = State::Probe { asked: None };
         }
     }
 

@@ -76,6 +76,7 @@ impl Raft {
         // The leader has sent no more than what this log is known to hold; a broken one may have.
         self.commit_to(commit.min(last));
         self.send_answer(from, Message::HeartbeatResponse { round, last });
+        self.request_recovery(from);
     }
 
     /// Counts the answer.

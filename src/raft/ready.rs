@@ -45,12 +45,18 @@ pub struct Write {
     /// Entries to append. The first one's index may be at or below the log's last: it replaces the
     /// tail from there.
     pub entries: Vec<Entry>,
+    /// With this write everything is back that was acknowledged and lost: a restart need not begin
+    /// with [`Recovered::is_recovering`](super::Recovered::is_recovering) any more.
+    pub recovered: bool,
 }
 
 impl Write {
     /// Returns whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.snapshot.is_none() && self.hard_state.is_none() && self.entries.is_empty()
+        self.snapshot.is_none()
+            && self.hard_state.is_none()
+            && self.entries.is_empty()
+            && !self.recovered
     }
 }

@@ -127,6 +127,7 @@ impl Raft {
             return;
         }
         self.commit_to(commit.min(end));
+        self.note_agreement(end);
         // Whatever follows in our log has not been compared. Only what this request spoke of is
         // known to agree.
         self.promise(from, Message::AppendEntriesResponse { matched: end });

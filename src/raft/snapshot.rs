@@ -90,6 +90,7 @@ impl Raft {
         }
         // What is committed agrees with the leader of any later term.
         let matched = self.commit_index;
+        self.note_agreement(matched);
         self.promise(from, Message::InstallSnapshotResponse { matched });
     }
 

@@ -44,6 +44,8 @@ pub struct Status {
     pub log_bytes: usize,
     /// The bytes of log that were applied since the newest snapshot.
     pub bytes_since_snapshot: usize,
+    /// Whether it has lost what it acknowledged, and neither votes nor leads until it is back.
+    pub recovering: bool,
     /// On the leader, what it knows of each other member; otherwise empty.
     pub peers: BTreeMap<NodeId, PeerStatus>,
 }
@@ -146,6 +148,7 @@ impl Raft {
             snapshot: self.snapshot,
             log_bytes: self.log.bytes(),
             bytes_since_snapshot: self.applied_bytes,
+            recovering: self.is_recovering(),
             peers,
         }
     }

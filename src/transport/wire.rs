@@ -138,6 +138,12 @@ pub fn encode(
         Message::HeartbeatResponse { round, last } => {
             response(Response::Heartbeat(proto::HeartbeatResponse { round, last }))
         }
+        Message::RequestRecovery { nonce, last } => {
+            response(Response::Recovery(proto::RequestRecovery { nonce, last }))
+        }
+        Message::RequestRecoveryResponse { nonce, last } => {
+            request(Request::Recovery(proto::RequestRecoveryResponse { nonce, last }))
+        }
         Message::InstallSnapshot { .. } => Outgoing::InstallSnapshot,
         Message::InstallSnapshotResponse { matched } => {
             Outgoing::InstallSnapshotResponse(proto::InstallSnapshotResponse { header, matched })
@@ -198,6 +204,9 @@ pub fn decode_append_entries(
             silent = Some(decode_nodes(&heartbeat.silent)?);
             Message::Heartbeat { commit: heartbeat.commit, round: heartbeat.round }
         }
+        Request::Recovery(proto::RequestRecoveryResponse { nonce, last }) => {
+            Message::RequestRecoveryResponse { nonce, last }
+        }
     };
     Ok((header, header.envelope(message), silent))
 }
@@ -219,6 +228,9 @@ pub fn decode_append_entries_response(
         },
         Response::Heartbeat(heartbeat) => {
             Message::HeartbeatResponse { round: heartbeat.round, last: heartbeat.last }
+        }
+        Response::Recovery(proto::RequestRecovery { nonce, last }) => {
+            Message::RequestRecovery { nonce, last }
         }
     };
     Ok((header, header.envelope(message)))

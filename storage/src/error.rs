@@ -29,6 +29,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Something that was once promised to be there is not.
+    #[error("{}: {reason}", path.display())]
+    Missing {
+        /// The file or directory that lacks something, or is not there.
+        path: PathBuf,
+        /// What is missing.
+        reason: String,
+    },
     /// The entry can never be written: it does not fit into a segment. Nothing was written.
     #[error("entry {id} takes {bytes} bytes, and a record of the log has at most {limit}")]
     TooLarge {
@@ -61,8 +69,13 @@ impl Error {
         Self::Corrupt { path: path.to_path_buf(), offset, reason: reason.into() }
     }
 
+    /// Something is not there that was.
+    pub fn missing(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Missing { path: path.to_path_buf(), reason: reason.into() }
+    }
+
     /// The file is whole but must not be used.
-    pub(crate) fn refused(path: &Path, reason: impl Into<String>) -> Self {
+    pub fn refused(path: &Path, reason: impl Into<String>) -> Self {
         Self::Refused { path: path.to_path_buf(), reason: reason.into() }
     }
 
@@ -77,10 +90,36 @@ impl Error {
                 Self::Io { operation, path: path.clone(), source }
             }
             Self::Corrupt { path, offset, reason } => Self::corrupt(path, *offset, reason),
+            Self::Missing { path, reason } => Self::missing(path, reason),
             Self::TooLarge { id, bytes, limit } => {
                 Self::TooLarge { id: *id, bytes: *bytes, limit: *limit }
             }
             Self::Refused { path, reason } => Self::refused(path, reason),
+        }
+    }
+
+    /// Returns whether the disk has not kept what it was given: bytes have changed or are gone, or
+    /// it cannot read them.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Corrupt { .. } | Self::Missing { .. } => true,
+            Self::Io { operation: "read", source, .. } => {
+                source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+            }
+            Self::Io { .. } | Self::TooLarge { .. } | Self::Refused { .. } => false,
+        }
+    }
+
+    /// Returns the file or directory that it is about.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Io { path, .. }
+            | Self::Corrupt { path, .. }
+            | Self::Missing { path, .. }
+            | Self::Refused { path, .. } => Some(path),
+            Self::TooLarge { .. } => None,
         }
     }
 

@@ -10,6 +10,7 @@ pub mod fs;
 pub mod keyspace;
 pub mod snapshot;
 pub mod types;
+mod vote;
 pub mod wal;
 
 pub use error::Error;

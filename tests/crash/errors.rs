@@ -22,12 +22,16 @@ fn react(life: &mut Life<'_>, script: &Script, error: &anyhow::Error) -> Then {
     let (step, _) = &script.steps[life.reached.step];
     let Some(opened) = &mut life.opened else { return Then::Ends };
     let no_space = error.downcast_ref::<Error>().is_some_and(Error::is_no_space);
+    let is_of_vote = error.downcast_ref::<Error>().and_then(Error::path);
+    let is_of_vote = is_of_vote.is_some_and(|path| path.ends_with("VOTE"));
     match step {
         // A snapshot that was not written is written another time.
         Step::Snapshot(_) => Then::Goes,
         Step::Append(_) | Step::Mark | Step::Reopen if no_space && !opened.wal.is_poisoned() => {
             Then::Goes
         }
+        // The log is as it should be; the process ends, for its promises need both.
+        Step::Sync if is_of_vote => Then::Ends,
         Step::Sync | Step::Compact(_) => {
             // It is not only this once.
             assert!(opened.wal.is_poisoned(), "{step:?} has failed with {error:#}");

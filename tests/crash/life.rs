@@ -17,11 +17,17 @@ use crate::script::{CLUSTER, Item, Mark, Script, Step, keyspace, node};
 pub(crate) const DATA: &str = "/data/A";
 
 /// Opens the directory and recovers what it holds, as a process does that starts.
-pub(crate) fn recover(disk: &SimDisk) -> anyhow::Result<Opened> {
-    let mut options = WalOptions::new(node());
-    options.prepare_ahead = false;
-    options.segment_bytes = SEGMENT_BYTES_MIN;
-    persist::recover(DataDir::open(disk.place(DATA), node())?, options)
+pub(crate) fn recover(disk: &SimDisk) -> Result<Opened, Error> {
+    persist::recover(DataDir::open(disk.place(DATA), node())?, options())
+}
+
+/// The same, for a directory that is damaged.
+pub(crate) fn repair(disk: &SimDisk) -> Result<Opened, Error> {
+    persist::repair(DataDir::open_for_repair(disk.place(DATA), node())?, options())
+}
+
+fn options() -> WalOptions {
+    WalOptions { segment_bytes: SEGMENT_BYTES_MIN, prepare_ahead: false, ..WalOptions::new(node()) }
 }
 
 /// What a recovery has given back.
@@ -44,7 +50,7 @@ impl Seen {
             digest: opened.keyspace.view().digest(),
             base: recovered.base,
             entries: recovered.entries.clone(),
-            cluster: opened.data_dir.identity().cluster.is_some(),
+            cluster: opened.data_dir.cluster().is_some(),
         }
     }
 
@@ -183,7 +189,7 @@ impl<'a> Life<'a> {
             self.opened = None;
             self.open()?;
             self.check();
-        } else if let Err(error) = self.carry_out(step) {
+        } else if let Err(error) = self.carry_out(step, *mark) {
             let refused = matches!(step, Step::Append(_))
                 && error.is_no_space()
                 && !self.opened().wal.is_poisoned();
@@ -223,14 +229,18 @@ impl<'a> Life<'a> {
         }
     }
 
-    fn carry_out(&mut self, step: &Step) -> Result<(), Error> {
+    fn carry_out(&mut self, step: &Step, mark: Mark) -> Result<(), Error> {
+        let hard_state = self.script.logs[mark.log].hard_state;
         let opened = self.opened();
         match step {
             Step::Append(items) => {
                 let records: Vec<_> = items.iter().map(record).collect();
                 opened.wal.append(&records)
             }
-            Step::Sync => opened.wal.sync(),
+            Step::Sync => {
+                opened.wal.sync()?;
+                opened.data_dir.record_vote(hard_state, false)
+            }
             Step::Mark => opened.wal.mark(),
             Step::Compact(through) => opened.wal.compact(*through),
             Step::Snapshot(meta) => {
@@ -250,7 +260,7 @@ impl<'a> Life<'a> {
                 received.install().map(|_| ())
             }
             Step::RecordCluster => {
-                opened.data_dir.record_cluster(CLUSTER)?;
+                opened.data_dir.record_identity(Some(CLUSTER))?;
                 opened.wal.set_cluster(CLUSTER);
                 Ok(())
             }

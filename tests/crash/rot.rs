@@ -3,12 +3,18 @@
 //! Recovery refuses, or what it finds is no less than what was acknowledged. The only exception is
 //! the one that the log documents: damage to the very last batch with nothing behind it. A node
 //! that is closed in good order writes a mark behind it, and then there is no exception.
+//!
+//! What was refused is repaired: the node comes back with its term and vote, knows that it has not
+//! all it acknowledged, and knows it still when it is started again.
 
 use std::path::{Path, PathBuf};
 
 use crate::disk::{DiskState, Rot, SECTOR, SimDisk, Survival};
-use crate::life::{Life, Seen, recover};
+use crate::life::{Life, Seen, recover, repair};
 use crate::script::Script;
+
+const WAL: &str = "/data/A/wal";
+const SNAPSHOTS: &str = "/data/A/snapshots";
 
 /// A node that has ended, and what it holds.
 struct Closed {
@@ -46,13 +52,53 @@ impl Closed {
         }
         let opened = match recover(&self.disk) {
             Ok(opened) => opened,
-            Err(error) => return Outcome::Refused(format!("{error:#}")),
+            Err(error) => {
+                self.repair(path, sector, rot);
+                return Outcome::Refused(error.to_string());
+            }
         };
         if Seen::new(&opened).is_no_less_than(&self.truth) {
             Outcome::Harmless
         } else {
             Outcome::Lost
         }
+    }
+}
+
+impl Closed {
+    /// Returns a place in a segment and one in a snapshot where damage is refused.
+    fn refused_places(&self) -> Vec<(PathBuf, usize)> {
+        self.disk.restore(&self.state);
+        let files = self.disk.files().into_iter().map(|(path, _)| path);
+        let files = files.filter(|path| path.starts_with(WAL) || path.starts_with(SNAPSHOTS));
+        let is_refused =
+            |path: &PathBuf| matches!(self.decay(path, 0, Rot::Garbage), Outcome::Refused(_));
+        let refused: Vec<_> = files.filter(is_refused).collect();
+        let of = |dir: &str| refused.iter().find(|path| path.starts_with(dir)).cloned();
+        [of(WAL), of(SNAPSHOTS)].into_iter().flatten().map(|path| (path, 0)).collect()
+    }
+
+    /// Repairs what was refused.
+    fn repair(&self, path: &Path, sector: usize, rot: Rot) {
+        let what = format!("{rot:?} in sector {sector} of {}", path.display());
+        self.disk.restore(&self.state);
+        self.disk.corrupt(path, sector, rot);
+        let repaired = repair(&self.disk).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let seen = Seen::new(&repaired);
+        let is_recovering = repaired.recovered.is_recovering;
+        drop(repaired);
+        self.disk.crash(Survival::LoseAll);
+        assert_eq!(seen.hard_state, self.truth.hard_state, "{what}");
+        // Who IDENTITY said that we are, the log knows too; everything else was lost in part.
+        assert!(is_recovering || path.ends_with("IDENTITY"), "{what}");
+        if !is_recovering {
+            // Which cluster it is of it may have to hear anew.
+            let known = Seen { cluster: self.truth.cluster, ..seen.clone() };
+            assert!(known.is_no_less_than(&self.truth), "{what}");
+        }
+        let again = recover(&self.disk).unwrap_or_else(|error| panic!("{what}, again: {error}"));
+        assert_eq!(again.recovered.is_recovering, is_recovering, "{what}");
+        assert_eq!(Seen::new(&again), seen, "{what}");
     }
 }
 
@@ -135,4 +181,40 @@ fn without_a_mark_only_damage_to_the_last_batch_is_taken_for_a_torn_write() {
         }
     }
     assert!(exceptions > 0, "the exception is there, and is documented");
+}
+
+/// A repair that is cut off at any call is taken up again by the next one.
+#[test]
+fn a_crash_at_any_call_of_a_repair_loses_no_vote() {
+    let mut repairs = 0;
+    for seed in seeds() {
+        let closed = Closed::new(seed, true);
+        for (path, sector) in closed.refused_places() {
+            let damaged = || {
+                closed.disk.restore(&closed.state);
+                closed.disk.corrupt(&path, sector, Rot::Garbage);
+                closed.disk.calls()
+            };
+            let start = damaged();
+            drop(repair(&closed.disk).unwrap());
+            for call in 1..=closed.disk.calls() - start {
+                for survival in [Survival::LoseAll, Survival::KeepAll, Survival::Random] {
+                    damaged();
+                    closed.disk.reseed(call);
+                    closed.disk.stop_within(call);
+                    drop(repair(&closed.disk));
+                    closed.disk.crash(survival);
+                    let what =
+                        format!("seed {seed}, {}, call {call}, {survival:?}", path.display());
+                    let opened = repair(&closed.disk);
+                    let opened = opened.unwrap_or_else(|error| panic!("{what}: {error}"));
+                    assert_eq!(opened.recovered.hard_state, closed.truth.hard_state, "{what}");
+                    assert!(opened.recovered.is_recovering, "{what}");
+                    repairs += 1;
+                }
+            }
+        }
+    }
+    println!("{repairs} repairs after a crash in a repair");
+    assert!(repairs > 0);
 }

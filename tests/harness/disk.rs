@@ -48,6 +48,7 @@ impl Image {
         if let Some(hard_state) = write.hard_state {
             self.recovered.hard_state = hard_state;
         }
+        self.recovered.is_recovering &= !write.recovered;
         let Some(first) = write.entries.first() else { return };
         // A snapshot may have become durable before the entries that it contains.
         let base = self.recovered.base.index;

@@ -30,6 +30,10 @@ fn message(message: &Message) -> String {
         Message::HeartbeatResponse { round, last } => {
             format!("HeartbeatResponse round={round} last={last}")
         }
+        Message::RequestRecovery { last, .. } => format!("RequestRecovery last={last}"),
+        Message::RequestRecoveryResponse { last, .. } => {
+            format!("RequestRecoveryResponse last={last}")
+        }
         Message::InstallSnapshot { meta } => format!("InstallSnapshot last={}", meta.last),
         Message::InstallSnapshotResponse { matched } => {
             format!("InstallSnapshotResponse matched={matched}")
@@ -86,6 +90,9 @@ pub(crate) fn write(id: NodeId, write: &Write) -> String {
     if !write.entries.is_empty() {
         text += &format!(" [{}]", ids(&write.entries));
     }
+    if write.recovered {
+        text += " recovered";
+    }
     text
 }
 
@@ -93,12 +100,16 @@ pub(crate) fn write(id: NodeId, write: &Write) -> String {
 pub(crate) fn status(cluster: &Cluster, id: NodeId) -> String {
     let node = cluster.node(id);
     let Some(raft) = &node.raft else { return format!("{id} is down") };
-    let Status { term, leader, commit, applied, last, persisted, snapshot, peers, .. } =
-        raft.status();
+    let Status {
+        term, leader, commit, applied, last, persisted, snapshot, recovering, peers, ..
+    } = raft.status();
     let leader = leader.map_or("none".to_owned(), |leader| leader.to_string());
     let mut text = role(id, term, raft.role());
     text += &format!(" leader={leader} last={last} persisted={persisted}");
     text += &format!(" commit={commit} applied={applied} snapshot={snapshot}");
+    if recovering {
+        text += " recovering";
+    }
     for (peer, progress) in peers {
         let state = match progress.state {
             ProgressState::Probe => "probe",

@@ -156,6 +156,16 @@ impl Node {
         self.child = Some(command.stderr(log).spawn().unwrap());
     }
 
+    /// Starts the node with this flag from now on.
+    pub(crate) fn add_flag(&mut self, flag: &str) {
+        self.flags.push(flag.to_owned());
+    }
+
+    /// Starts the node without this flag from now on.
+    pub(crate) fn remove_flag(&mut self, flag: &str) {
+        self.flags.retain(|known| known != flag);
+    }
+
     /// Returns the command that starts the node.
     pub(crate) fn command(&self) -> Command {
         self.command_with(&[])

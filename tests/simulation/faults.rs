@@ -1,7 +1,7 @@
 //! What goes wrong, when, and for how long.
 //!
-//! No plan destroys the last good copy: sectors rot and disks are lost on a minority of the
-//! servers only, once and for all.
+//! No plan destroys the last good copy: at any time the servers whose sectors have rotted, and that
+//! have not been repaired, and those that have lost their disks for good are a minority.
 
 use std::path::Path;
 
@@ -297,8 +297,7 @@ impl World {
         None
     }
 
-    /// Returns whether what a server holds may be spoiled for good: those that are must stay a
-    /// minority.
+    /// Returns whether what a server holds may be spoiled: those that are must stay a minority.
     fn may_spoil(&mut self, at: usize) -> bool {
         let spoiled = self.servers.iter().filter(|server| server.is_rotten).count();
         let may = self.servers[at].is_rotten || spoiled < self.servers.len().saturating_sub(1) / 2;
@@ -314,6 +313,8 @@ impl World {
         let disk = self.servers[at].disk.clone();
         let mut files = disk.files();
         files.retain(|(path, length)| *length > 0 && !path.ends_with("LOCK"));
+        // What a repair has set aside, nobody reads.
+        files.retain(|(path, _)| !path.to_string_lossy().contains(".damaged-"));
         let is_segment = |path: &Path| path.extension().is_some_and(|kind| kind == "wal");
         let written = files.iter().rposition(|(path, _)| is_segment(path));
         if let Some(written) = written {

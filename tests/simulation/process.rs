@@ -266,6 +266,7 @@ impl World {
     /// Shows the checkers where a server stands.
     fn observe(&mut self, at: usize) {
         let name = self.names[at];
+        self.servers[at].note_recovery();
         let Some(process) = &self.servers[at].process else { return };
         let status = process.replica.status();
         let leads = (status.role == Role::Leader).then_some(status.term);

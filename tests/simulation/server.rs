@@ -37,8 +37,12 @@ pub(crate) struct Server {
     pub(crate) may_fail: bool,
     /// The disk has rotten sectors, or is gone.
     pub(crate) is_rotten: bool,
-    /// The process refused to start on what the disk holds, rightly.
+    /// The process refused to start on what the disk holds, rightly, and it cannot be repaired.
     pub(crate) has_refused: bool,
+    /// The process refused to start, and is to be started with `--repair`.
+    needs_repair: bool,
+    /// The process was repaired, and has no vote yet.
+    is_repaired: bool,
     /// The power fails within so many calls of the next recovery.
     pub(crate) fail_recovery_at: Option<u64>,
     /// As far as the log was known to be durable, of the process that has ended.
@@ -88,6 +92,8 @@ impl Server {
             may_fail: false,
             is_rotten: false,
             has_refused: false,
+            needs_repair: false,
+            is_repaired: false,
             fail_recovery_at: None,
             persisted: 0,
         }
@@ -99,12 +105,21 @@ impl Server {
     }
 
     /// Returns as far as its log is known to be durable. Of what was spoiled on purpose nothing is
-    /// known any more, and nothing is asked.
+    /// known and nothing is asked, until it is repaired.
     pub(crate) fn durable(&self) -> Index {
         match &self.process {
             _ if self.is_rotten => Index::MAX,
             Some(process) => process.replica.status().persisted,
             None => self.persisted,
+        }
+    }
+
+    /// Takes note that a server that was repaired has everything back, and durably so.
+    pub(crate) fn note_recovery(&mut self) {
+        let Some(process) = self.process.as_ref().filter(|_| self.is_repaired) else { return };
+        let status = process.replica.status();
+        if !status.recovering && status.persisted == status.last.index {
+            (self.is_repaired, self.is_rotten) = (false, false);
         }
     }
 
@@ -144,20 +159,26 @@ impl World {
             prepare_ahead: false,
             ..WalOptions::new(name)
         };
-        let opened = DataDir::open(server.disk.place("/data"), name)
-            .map_err(anyhow::Error::from)
-            .and_then(|data_dir| persist::recover(data_dir, options));
+        let place = server.disk.place("/data");
+        let opened = if server.needs_repair {
+            DataDir::open_for_repair(place, name)
+                .and_then(|data_dir| persist::repair(data_dir, options))
+        } else {
+            DataDir::open(place, name).and_then(|data_dir| persist::recover(data_dir, options))
+        };
         let opened = match opened {
             Ok(opened) if !server.disk.is_off() => opened,
-            Ok(_) => return self.fail_to_start(at, "the power failed"),
-            Err(error) => return self.fail_to_start(at, &format!("{error:#}")),
+            Ok(_) => return self.fail_to_start(at, None),
+            Err(error) => return self.fail_to_start(at, Some(&error)),
         };
         server.life += 1;
+        server.needs_repair = false;
+        server.is_repaired |= opened.recovered.is_recovering;
         self.checks.elections.recovers(name, &opened.recovered.hard_state);
         self.checks.logs.recovers(name, &opened.recovered, server.persisted);
         self.checks.progress.restarts(name);
         let configuration = Configuration::bootstrap(self.names.iter().copied());
-        let identity = opened.data_dir.identity().cluster;
+        let identity = opened.data_dir.cluster();
         let snapshot = opened.snapshot.zip(opened.recovered.snapshot.clone());
         let replica = Replica::new(
             name,
@@ -177,7 +198,8 @@ impl World {
     }
 
     /// Decides what to make of a node that does not start.
-    fn fail_to_start(&mut self, at: usize, reason: &str) {
+    fn fail_to_start(&mut self, at: usize, error: Option<&raftkv_storage::Error>) {
+        let reason = error.map_or("the power failed".into(), ToString::to_string);
         let name = self.names[at];
         let server = &mut self.servers[at];
         let (off, rotten) = (server.disk.is_off(), server.is_rotten);
@@ -186,10 +208,14 @@ impl World {
             // The power failed during recovery, and is back.
             let survival = self.fault_random.pick(&[Survival::LoseAll, Survival::Random]);
             self.servers[at].disk.crash(survival);
-        } else if rotten {
-            // It says that it cannot vouch for what it holds: that is the right answer.
-            server.has_refused = true;
-            return;
+        } else if rotten && error.is_some_and(raftkv_storage::Error::is_damage) {
+            // It says that it cannot vouch for what it holds: that is the right answer. What cannot
+            // be repaired has lost its vote, too, to another rotten sector.
+            server.has_refused = server.needs_repair;
+            server.needs_repair = true;
+            if server.has_refused {
+                return;
+            }
         } else if !self.chaos || !server.may_fail {
             panic!("recovery: {name} does not start after a mere crash: {reason}");
         } else {

@@ -73,6 +73,7 @@ const UNKNOWN: Status = Status {
     last_log_index: 0,
     snapshot_index: 0,
     log_bytes: 0,
+    recovering: false,
     keys: 0,
     expiring_keys: 0,
     peers: Vec::new(),

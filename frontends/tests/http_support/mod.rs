@@ -138,6 +138,7 @@ impl Kv for Memory {
             last_log_index: 43,
             snapshot_index: 30,
             log_bytes: 999,
+            recovering: false,
             keys: 5,
             expiring_keys: 1,
             peers: vec![peer],

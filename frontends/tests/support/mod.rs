@@ -249,6 +249,7 @@ fn status() -> Status {
         last_log_index: 10,
         snapshot_index: 4,
         log_bytes: 1000,
+        recovering: false,
         keys: 2,
         expiring_keys: 1,
         peers: vec![peer("B", 10), peer("C", 9)],

@@ -111,6 +111,7 @@ impl Driver {
             last_log_index: raft.last.index,
             snapshot_index: raft.snapshot.index,
             log_bytes: raft.log_bytes,
+            recovering: raft.recovering,
             keys: view.len(),
             expiring_keys: view.expiring(),
             peers: peers.collect(),

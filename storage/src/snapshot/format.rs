@@ -138,10 +138,6 @@ impl Blocks {
         if magic != MAGIC {
             return Err(Error::corrupt(path, 0, "this is not a snapshot of raftkv"));
         }
-        if version != VERSION {
-            let reason = format!("its format has version {version}; this build reads {VERSION}");
-            return Err(Error::refused(path, reason));
-        }
         if length as usize > META_MAX {
             return Err(Error::corrupt(path, 12, "the meta data is longer than it can be"));
         }
@@ -149,6 +145,11 @@ impl Blocks {
         read(&mut file, path, HEADER_HEAD as u64, &mut bytes)?;
         if header_crc(&head[..HEADER_HEAD - 4], &bytes) != crc {
             return Err(Error::corrupt(path, 0, "the checksum of the header is wrong"));
+        }
+        // A header that is whole and of another version is not a damaged one.
+        if version != VERSION {
+            let reason = format!("its format has version {version}; this build reads {VERSION}");
+            return Err(Error::refused(path, reason));
         }
         let meta = decode_meta(&bytes).ok_or_else(|| {
             Error::corrupt(path, HEADER_HEAD as u64, "the meta data is malformed")

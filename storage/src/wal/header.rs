@@ -66,8 +66,8 @@ impl Header {
         page
     }
 
-    /// Reads the page. The version comes before the checksum: of a later format we know nothing
-    /// else.
+    /// Reads the page. Where version and checksum stand, and that the checksum is of the first
+    /// page, is so in every format: a page that is whole and of another version is not damaged.
     pub(super) fn decode(segment: &[u8], path: &Path) -> Result<Self, Error> {
         let Some(page) = segment.get(..HEADER) else {
             return Err(Error::corrupt(path, segment.len() as u64, "the file ends in its header"));
@@ -79,16 +79,16 @@ impl Header {
         let (Some(version), Some(crc)) = (fields.u32(), fields.u32()) else {
             unreachable!("a page is longer than its first fields")
         };
-        if version != VERSION {
-            let reason = format!("its format has version {version}; this build reads {VERSION}");
-            return Err(Error::refused(path, reason));
-        }
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&page[..CRC_AT.start]);
         hasher.update(&[0; 4]);
         hasher.update(&page[CRC_AT.end..]);
         if hasher.finalize() != crc {
             return Err(Error::corrupt(path, 0, "the checksum of the header is wrong"));
+        }
+        if version != VERSION {
+            let reason = format!("its format has version {version}; this build reads {VERSION}");
+            return Err(Error::refused(path, reason));
         }
         Self::fields(&mut fields)
             .filter(|_| fields.0.iter().all(|byte| *byte == 0))

@@ -328,7 +328,7 @@ pub(super) fn segments(dir: &Place) -> Result<Vec<(SegmentName, Place)>, Error> 
         let (before, after) = (pair[0].0.sequence, pair[1].0.sequence);
         if before.checked_add(1) != Some(after) {
             let reason = format!("a file is missing: segment {before:x} is followed by {after:x}");
-            return Err(Error::refused(&pair[1].1, reason));
+            return Err(Error::missing(&pair[1].1, reason));
         }
     }
     Ok(segments)

@@ -212,7 +212,8 @@ impl Logs {
         let snapshot = recovered.snapshot.as_ref().map(|meta| meta.last).unwrap_or_default();
         log.commit = snapshot.index;
         let reach = log.last().index.max(snapshot.index);
-        if let Some(known) = self.servers.get(&node) {
+        // One that says that it has lost something is held to nothing.
+        if let Some(known) = self.servers.get(&node).filter(|_| !recovered.is_recovering) {
             if reach < persisted {
                 violation!("recovery", "{node} knew {persisted} to be durable, recovers {reach}");
             }
