@@ -1,6 +1,7 @@
 //! Clients: one request at a time each, to whom they think leads, every value written once.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use raftkv_frontends::Error;
 use raftkv_storage::keyspace;
@@ -182,7 +183,7 @@ fn key_of(epoch: u64, key: u64) -> u32 {
 impl World {
     /// A client sends its next request.
     pub(crate) fn client_thinks(&mut self, at: usize) {
-        let (now, plan) = (self.now, self.plan.clone());
+        let (now, plan) = (self.now, Rc::clone(&self.plan));
         let client = &mut self.clients[at];
         if client.waiting.is_some() || client.retired || client.has_read_all() {
             return;

@@ -9,8 +9,9 @@ use raftkv::replica::{Outcome, Replica, RequestId, Turn};
 use raftkv_frontends::{Error, Unavailable};
 use raftkv_storage::fs::Place;
 use raftkv_storage::snapshot::Received;
-use raftkv_storage::types::{ClusterId, NodeId, SnapshotMeta};
+use raftkv_storage::types::{ClusterId, Index, NodeId, SnapshotMeta, Term};
 
+use crate::check::states::States;
 use crate::disk::Survival;
 use crate::plan::{MS, SECOND};
 use crate::requests::Request;
@@ -47,7 +48,12 @@ pub(crate) struct Process {
     requests: u64,
     is_full: bool,
     identity: Option<ClusterId>,
+    /// What the checkers have been shown last.
+    shown: Option<Stand>,
 }
+
+/// Where a server stands: the term in which it leads, its term, what it has committed and applied.
+type Stand = (Option<Term>, Term, Index, Index);
 
 struct Waiting {
     client: usize,
@@ -79,6 +85,7 @@ impl Process {
             requests: 0,
             is_full: false,
             identity: None,
+            shown: None,
         }
     }
 
@@ -198,16 +205,15 @@ impl World {
             late.push(oldest.remove_entry());
         }
         let due = process.replica.raft().bytes_since_snapshot() >= limit;
-        let snapshot = if due && !process.is_taking_snapshot {
+        let snapshot = (due && !process.is_taking_snapshot).then(|| {
             process.is_taking_snapshot = true;
-            Some(Box::new(process.replica.snapshot()))
-        } else {
-            None
-        };
+            Box::new(process.replica.snapshot())
+        });
         for (request, waiting) in late {
             self.answered(at, request, &waiting, Err(waiting.late.clone()));
         }
         if let Some(snapshot) = snapshot {
+            self.compare(at);
             let delay = self.random.within(&self.plan.sync.clone()) * 4;
             self.notify(at, delay, ServerEvent::TakeSnapshot(snapshot));
         }
@@ -238,8 +244,11 @@ impl World {
         let Turn { messages, write, promises, outcomes, heavy, .. } = process.replica.turn();
         let raft = process.replica.raft();
         let leads = (raft.role() == Role::Leader).then(|| raft.term());
-        self.checks.logs.writes(name, &write, leads);
-        let received = process.incoming.take().filter(|_| write.snapshot.is_some());
+        if !write.is_empty() {
+            self.checks.logs.writes(name, &write, leads);
+        }
+        let installs = write.snapshot.is_some();
+        let received = process.incoming.take().filter(|_| installs);
         let (job, free) = process.queue.write(write, received, promises);
         process.jobs.extend(job);
         let mut ended: Vec<(RequestId, Outcome)> = outcomes;
@@ -247,6 +256,9 @@ impl World {
             ended.push((heavy.request, Ok(heavy.view.read(&heavy.reads, heavy.clock_ms))));
         }
         self.observe(at);
+        if installs {
+            self.compare(at);
+        }
         for envelope in messages {
             // Nothing that promises is among them, or it is held to its word all the same.
             self.checks.elections.promises(&envelope);
@@ -266,30 +278,47 @@ impl World {
     /// Shows the checkers where a server stands.
     fn observe(&mut self, at: usize) {
         let name = self.names[at];
-        let Some(process) = &self.servers[at].process else { return };
-        let status = process.replica.status();
-        let leads = (status.role == Role::Leader).then_some(status.term);
+        let Some(process) = &mut self.servers[at].process else { return };
+        let raft = process.replica.raft();
+        let (role, term, commit, applied) =
+            (raft.role(), raft.term(), raft.committed(), raft.applied());
+        let leads = (role == Role::Leader).then_some(term);
+        if process.shown.replace((leads, term, commit, applied))
+            == Some((leads, term, commit, applied))
+        {
+            return;
+        }
         let known = self.checks.logs.commit(name);
-        if status.commit > self.checks.logs.committed() {
+        if commit > self.checks.logs.committed() {
             let servers = self.names.iter().zip(&self.servers);
             let durable: Vec<_> = servers.map(|(name, at)| (*name, at.durable())).collect();
-            self.checks.logs.is_on_disks(name, status.commit, &durable);
+            self.checks.logs.is_on_disks(name, commit, &durable);
         }
-        self.checks.logs.commits(name, status.commit, leads);
+        self.checks.logs.commits(name, commit, leads);
         if let Some(term) = leads {
             self.checks.elections.leads(name, term, self.names.len());
         }
         self.checks.logs.leads(name, leads);
-        self.checks.progress.is_at(name, status.term, status.commit, status.applied);
-        if known != status.commit {
-            let digest = process.replica.view().digest();
-            let configuration = process.replica.raft().committed_configuration();
-            self.checks.states.has(name, status.applied, digest, configuration);
-            let facts = [5, at as u64, status.commit, digest as u64];
-            self.trace.note(self.now, &facts, || {
-                format!("{name} {:?} {} commits {}", status.role, status.term, status.commit)
+        self.checks.progress.is_at(name, term, commit, applied);
+        if known != commit {
+            self.trace.note(self.now, &[5, at as u64, commit], || {
+                format!("{name} {role:?} {term} commits {commit}")
             });
+            if States::looks_at(applied) {
+                self.compare(at);
+            }
         }
+    }
+
+    /// Compares a server's state with that of others at the same index.
+    pub(crate) fn compare(&mut self, at: usize) {
+        let Some(process) = &self.servers[at].process else { return };
+        let (meta, view) = process.replica.snapshot();
+        let digest = view.digest();
+        self.checks.states.has(self.names[at], meta.last.index, digest, &meta.configuration);
+        self.trace.note(self.now, &[11, at as u64, digest as u64], || {
+            format!("{} has the digest {digest:x} at {}", self.names[at], meta.last)
+        });
     }
 
     /// Sends promises whose writes are durable. One to the server itself is its own vote.
@@ -328,8 +357,9 @@ impl World {
     /// Records the cluster, once it is known.
     fn note_cluster(&mut self, at: usize) {
         let Some(process) = &self.servers[at].process else { return };
-        let known = process.replica.raft().committed_configuration().cluster;
-        if let Some(cluster) = known.filter(|_| process.identity.is_none()) {
+        if process.identity.is_none()
+            && let Some(cluster) = process.replica.raft().committed_configuration().cluster
+        {
             self.set_cluster(at, cluster);
         }
     }

@@ -173,6 +173,7 @@ impl World {
         if let Some(cluster) = identity {
             self.set_cluster(at, cluster);
         }
+        self.compare(at);
         self.begin(at);
     }
 

@@ -1,6 +1,7 @@
 //! One run: a clock that jumps from event to event, and all that can happen.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use raftkv::raft::Envelope;
@@ -77,10 +78,10 @@ pub(crate) enum ServerEvent {
 
 /// Everything there is.
 pub(crate) struct World {
-    pub(crate) plan: Plan,
+    pub(crate) plan: Rc<Plan>,
     pub(crate) now: u64,
     /// By time, then by order of coming.
-    queue: BTreeMap<(u64, u64), Event>,
+    queue: BTreeMap<(u64, u64), Box<Event>>,
     scheduled: u64,
     pub(crate) random: Random,
     pub(crate) network: Network,
@@ -141,13 +142,13 @@ impl World {
             chaos: true,
             faults: BTreeMap::new(),
             fault_random: Random::for_part(plan.seed, "faults"),
-            plan,
+            plan: Rc::new(plan),
         }
     }
 
     pub(crate) fn at(&mut self, time: u64, event: Event) {
         self.scheduled += 1;
-        self.queue.insert((time.max(self.now), self.scheduled), event);
+        self.queue.insert((time.max(self.now), self.scheduled), Box::new(event));
     }
 
     pub(crate) fn after(&mut self, delay: u64, event: Event) {
@@ -182,7 +183,7 @@ impl World {
         {
             let ((time, _), event) = entry.remove_entry();
             self.now = time;
-            self.handle(event);
+            self.handle(*event);
         }
         self.now = end;
     }
@@ -267,6 +268,9 @@ impl World {
                 panic!("liveness: the last reads are not answered: {}", self.describe());
             }
             self.run_until(self.now + 50 * MS);
+        }
+        for at in 0..self.servers.len() {
+            self.compare(at);
         }
         for (at, name) in self.names.iter().enumerate() {
             if let Some(process) = &self.servers[at].process {
