@@ -17,9 +17,6 @@ use crate::plan::{MS, SECOND};
 use crate::requests::Request;
 use crate::world::{Event, ServerEvent, World};
 
-const TICK: u64 = 10 * MS;
-/// The log's end is marked when nothing came for so long.
-const QUIET: u64 = 20 * MS;
 /// A full disk is tried again after this.
 const NO_SPACE_RETRY: u64 = 200 * MS;
 /// A leader whose disk takes longer than this steps down.
@@ -98,9 +95,9 @@ impl Process {
 impl World {
     /// A process begins.
     pub(crate) fn begin(&mut self, at: usize) {
-        let delay = self.random.below(TICK);
+        let delay = self.random.below(self.plan.tick);
         self.notify(at, delay, ServerEvent::Tick);
-        self.notify(at, QUIET, ServerEvent::Mark(0));
+        self.notify(at, self.plan.quiet, ServerEvent::Mark(0));
         self.turn(at);
     }
 
@@ -191,7 +188,7 @@ impl World {
         let eager = self.servers[at].eager_snapshots;
         let limit = if eager { 1 } else { self.plan.snapshot_bytes };
         let now = self.now;
-        self.notify(at, TICK * 1000 / rate, ServerEvent::Tick);
+        self.notify(at, self.plan.tick * 1000 / rate, ServerEvent::Tick);
         let Some(process) = &mut self.servers[at].process else { return };
         process.replica.tick();
         let hangs = process.is_writing && !process.is_full && now - process.writing_since > HUNG;
@@ -404,7 +401,7 @@ impl World {
                     process.snapshot = Some((place, meta));
                 }
                 self.release(at, written.promises);
-                self.notify(at, QUIET, mark);
+                self.notify(at, self.plan.quiet, mark);
                 true
             }
             Ok(Progress::Full(_)) => {

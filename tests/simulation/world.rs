@@ -236,8 +236,7 @@ impl World {
         for client in &mut self.clients {
             client.written = 0;
         }
-        let election = u64::from(self.plan.options.election_ticks.end) * 10 * MS;
-        let limit = self.now + 60 * election + 30 * SECOND;
+        let limit = self.now + 60 * self.plan.election() + 30 * SECOND;
         while self.clients.iter().any(|client| client.written < 2) {
             if self.now >= limit {
                 panic!("liveness: no progress after everything was mended: {}", self.describe());
@@ -252,8 +251,7 @@ impl World {
         for client in &mut self.clients {
             client.retired = true;
         }
-        let election = u64::from(self.plan.options.election_ticks.end) * 10 * MS;
-        let limit = self.now + 60 * election + 30 * SECOND;
+        let limit = self.now + 60 * self.plan.election() + 30 * SECOND;
         while !self.agree() {
             if self.now >= limit {
                 panic!("liveness: the servers do not come to agree: {}", self.describe());
