@@ -15,6 +15,7 @@ use crate::faults::Effect;
 use crate::linearizability::{Clock, History};
 use crate::network::Network;
 use crate::plan::{Fault, MS, Plan, SECOND};
+use crate::queue::Queue;
 use crate::random::Random;
 use crate::requests::Request;
 use crate::server::Server;
@@ -80,9 +81,7 @@ pub(crate) enum ServerEvent {
 pub(crate) struct World {
     pub(crate) plan: Rc<Plan>,
     pub(crate) now: u64,
-    /// By time, then by order of coming.
-    queue: BTreeMap<(u64, u64), Box<Event>>,
-    scheduled: u64,
+    queue: Queue<Event>,
     pub(crate) random: Random,
     pub(crate) network: Network,
     pub(crate) names: Vec<NodeId>,
@@ -129,8 +128,7 @@ impl World {
         history.steps_max(SEARCH_STEPS_MAX);
         Self {
             now: 0,
-            queue: BTreeMap::new(),
-            scheduled: 0,
+            queue: Queue::new(),
             random: Random::for_part(plan.seed, "world"),
             network: Network::new(plan.seed, plan.latency.clone()),
             names,
@@ -147,8 +145,7 @@ impl World {
     }
 
     pub(crate) fn at(&mut self, time: u64, event: Event) {
-        self.scheduled += 1;
-        self.queue.insert((time.max(self.now), self.scheduled), Box::new(event));
+        self.queue.push(time.max(self.now), event);
     }
 
     pub(crate) fn after(&mut self, delay: u64, event: Event) {
@@ -178,12 +175,9 @@ impl World {
     }
 
     fn run_until(&mut self, end: u64) {
-        while let Some(entry) = self.queue.first_entry()
-            && entry.key().0 <= end
-        {
-            let ((time, _), event) = entry.remove_entry();
+        while let Some((time, event)) = self.queue.pop_until(end) {
             self.now = time;
-            self.handle(*event);
+            self.handle(event);
         }
         self.now = end;
     }
