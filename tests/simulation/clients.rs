@@ -22,7 +22,7 @@ const EPOCH_KEYS: u64 = 16;
 /// How long a client waits after it was refused, at most.
 const BACKOFF: u64 = 100 * MS;
 /// How many keys the reader asks for at once.
-const READ_AT_ONCE: usize = 16;
+const READ_AT_ONCE: usize = 64;
 /// How long a client waits for an answer.
 const PATIENCE: u64 = 8 * SECOND;
 
@@ -236,10 +236,14 @@ impl World {
             }
         }
         self.clients[at].target = target % self.servers.len();
-        let random = &mut self.clients[at].random;
-        let backoff = if refused { random.below(BACKOFF) } else { 0 };
-        let delay = random.within(&self.plan.think) + backoff;
-        self.after(delay, Event::Think(at));
+        let client = &mut self.clients[at];
+        let backoff = if refused { client.random.below(BACKOFF) } else { 0 };
+        // The reader at the end wastes no time.
+        let think = match client.to_read {
+            Some(_) => 0,
+            None => client.random.within(&self.plan.think),
+        };
+        self.after(think + backoff, Event::Think(at));
     }
 
     /// A client does not want to wait any longer: it will never know.

@@ -258,7 +258,7 @@ impl World {
         }
         for envelope in messages {
             // Nothing that promises is among them, or it is held to its word all the same.
-            self.checks.elections.promises(&envelope);
+            self.checks.votes.promises(&envelope);
             self.send(at, envelope);
         }
         self.release(at, free);
@@ -293,7 +293,7 @@ impl World {
         }
         self.checks.logs.commits(name, commit, leads);
         if let Some(term) = leads {
-            self.checks.elections.leads(name, term, self.names.len());
+            self.checks.elections.leads(name, term, &self.checks.votes, self.names.len());
         }
         self.checks.logs.leads(name, leads);
         self.checks.progress.is_at(name, term, commit, applied);
@@ -321,7 +321,7 @@ impl World {
     /// Sends promises whose writes are durable. One to the server itself is its own vote.
     fn release(&mut self, at: usize, promises: Vec<Envelope>) {
         for envelope in promises {
-            self.checks.elections.promises(&envelope);
+            self.checks.votes.promises(&envelope);
             if envelope.to == self.names[at] {
                 if let Some(process) = &mut self.servers[at].process {
                     process.replica.step(envelope);

@@ -153,7 +153,7 @@ impl World {
             Err(error) => return self.fail_to_start(at, &format!("{error:#}")),
         };
         server.life += 1;
-        self.checks.elections.recovers(name, &opened.recovered.hard_state);
+        self.checks.votes.recovers(name, &opened.recovered.hard_state);
         self.checks.logs.recovers(name, &opened.recovered, server.persisted);
         self.checks.progress.restarts(name);
         let configuration = Configuration::bootstrap(self.names.iter().copied());
