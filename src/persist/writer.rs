@@ -185,7 +185,7 @@ fn first_index(records: &[Record<'_>]) -> Index {
     let index = |record: &Record<'_>| match record {
         Record::Entry(entry) => Some(entry.id.index),
         Record::Reset(_) => Some(0),
-        Record::HardState(_) => None,
+        Record::HardState(_) | Record::Padding(_) => None,
     };
     records.iter().filter_map(index).min().unwrap_or(Index::MAX)
 }

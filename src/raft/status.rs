@@ -85,6 +85,12 @@ impl Raft {
         }
     }
 
+    /// Returns the last index known to be committed.
+    #[must_use]
+    pub fn committed(&self) -> Index {
+        self.commit_index
+    }
+
     /// Returns the last index handed out to be applied.
     #[must_use]
     pub fn applied(&self) -> Index {

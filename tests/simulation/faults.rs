@@ -102,9 +102,9 @@ impl World {
             | F::PowerLossInSnapshot
             | F::PowerLossInRecovery
             | F::RestartLoop => self.crash_fault(fault, at),
-            F::ShortPause => self.pause(at, self.election() / 4),
-            F::LongPause => self.pause(at, self.election() * 3),
-            F::PauseLeader => self.pause(self.leader_or(at), self.election() * 3),
+            F::ShortPause => self.pause(at, self.plan.election() / 4),
+            F::LongPause => self.pause(at, self.plan.election() * 3),
+            F::PauseLeader => self.pause(self.leader_or(at), self.plan.election() * 3),
             F::SlowNode => {
                 self.servers[at].event_cost = self.fault_random.within(&(100..5 * MS));
                 Some(Effect::Slowness(at))
@@ -150,10 +150,6 @@ impl World {
         }
     }
 
-    fn election(&self) -> u64 {
-        u64::from(self.plan.options.election_ticks.end) * 10 * MS
-    }
-
     fn leader_or(&self, at: usize) -> usize {
         self.servers.iter().position(Server::leads).unwrap_or(at)
     }
@@ -162,7 +158,7 @@ impl World {
         let nodes = self.servers.len();
         let leader = self.leader_or(at);
         let other = (at + 1) % nodes;
-        let election = self.election();
+        let election = self.plan.election();
         let until = self.now + length;
         let random = &mut self.fault_random;
         let links = (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to)));

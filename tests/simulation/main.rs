@@ -22,6 +22,7 @@ mod linearizability;
 mod network;
 mod plan;
 mod process;
+mod queue;
 mod random;
 mod requests;
 mod runner;

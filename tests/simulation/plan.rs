@@ -160,6 +160,8 @@ pub(crate) enum Workload {
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) nodes: usize,
+    /// The time between two ticks of a server.
+    pub(crate) tick: u64,
     pub(crate) options: Options,
     pub(crate) clients: usize,
     pub(crate) keys: u64,
@@ -182,13 +184,23 @@ pub(crate) struct Plan {
     pub(crate) value_bytes: u64,
     /// How long a server gathers events before it takes a turn.
     pub(crate) gather: u64,
+    /// The log's end is marked when nothing came for so long. A mark takes a page or two, of which
+    /// the segments here have only a few.
+    pub(crate) quiet: u64,
 }
 
 impl Plan {
+    /// Returns the longest time without a leader after which a server stands for election.
+    pub(crate) fn election(&self) -> u64 {
+        u64::from(self.options.election_ticks.end) * self.tick
+    }
+
     pub(crate) fn draw(seed: u64) -> Self {
         let mut random = Random::for_part(seed, "plan");
         let nodes = random.pick(&[1, 2, 3, 3, 3, 3, 3, 4, 5, 5]);
-        let least = random.pick(&[10, 20, 40]);
+        // The store's own timeouts, shorter ones, and longer ones.
+        let (tick, least) =
+            random.pick(&[(10, 10), (10, 20), (10, 40), (40, 10), (40, 10), (100, 10)]);
         let options = Options {
             election_ticks: least..least * 2,
             heartbeat_ticks: (least / 8).max(1),
@@ -204,10 +216,18 @@ impl Plan {
         let length = random.pick(&[200 * MS, SECOND, 4 * SECOND]);
         let latency = random.pick(&[100, 500, 5 * MS, 30 * MS]);
         let sync = random.pick(&[50, 500, 5 * MS, 20 * MS]);
-        let think = random.pick(&[4 * MS, 40 * MS, 40 * MS, 400 * MS]);
+        // Some thousand requests: in a burst of seconds, or over minutes full of trouble.
+        let (think, chaos) = random.pick(&[
+            (4 * MS, 5),
+            (40 * MS, 20),
+            (400 * MS, 60),
+            (400 * MS, 120),
+            (2 * SECOND, 240),
+        ]);
         Self {
             seed,
             nodes,
+            tick: tick * MS,
             options,
             clients: random.pick(&[1, 2, 4, 6]),
             keys: random.pick(&[1, 3, 8]),
@@ -220,7 +240,7 @@ impl Plan {
                 Workload::Mixed,
             ]),
             think: 100..think,
-            chaos: random.pick(&[5, 20, 60]) * SECOND,
+            chaos: chaos * SECOND,
             faults,
             fault_gap: gap / 2..gap * 2,
             fault_length: length / 4..length * 2,
@@ -230,6 +250,7 @@ impl Plan {
             snapshot_bytes: random.pick(&[500, 3_000, 20_000, 1 << 20]),
             value_bytes: random.pick(&[8, 8, 100, 1_000]),
             gather: random.pick(&[0, 0, 100, 2 * MS]),
+            quiet: random.pick(&[20 * MS, 200 * MS, 2 * SECOND]),
         }
     }
 }

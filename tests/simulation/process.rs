@@ -9,16 +9,14 @@ use raftkv::replica::{Outcome, Replica, RequestId, Turn};
 use raftkv_frontends::{Error, Unavailable};
 use raftkv_storage::fs::Place;
 use raftkv_storage::snapshot::Received;
-use raftkv_storage::types::{ClusterId, NodeId, SnapshotMeta};
+use raftkv_storage::types::{ClusterId, Index, NodeId, SnapshotMeta, Term};
 
+use crate::check::states::States;
 use crate::disk::Survival;
 use crate::plan::{MS, SECOND};
 use crate::requests::Request;
 use crate::world::{Event, ServerEvent, World};
 
-const TICK: u64 = 10 * MS;
-/// The log's end is marked when nothing came for so long.
-const QUIET: u64 = 20 * MS;
 /// A full disk is tried again after this.
 const NO_SPACE_RETRY: u64 = 200 * MS;
 /// A leader whose disk takes longer than this steps down.
@@ -47,7 +45,12 @@ pub(crate) struct Process {
     requests: u64,
     is_full: bool,
     identity: Option<ClusterId>,
+    /// What the checkers have been shown last.
+    shown: Option<Stand>,
 }
+
+/// Where a server stands: the term in which it leads, its term, what it has committed and applied.
+type Stand = (Option<Term>, Term, Index, Index);
 
 struct Waiting {
     client: usize,
@@ -79,6 +82,7 @@ impl Process {
             requests: 0,
             is_full: false,
             identity: None,
+            shown: None,
         }
     }
 
@@ -91,9 +95,9 @@ impl Process {
 impl World {
     /// A process begins.
     pub(crate) fn begin(&mut self, at: usize) {
-        let delay = self.random.below(TICK);
+        let delay = self.random.below(self.plan.tick);
         self.notify(at, delay, ServerEvent::Tick);
-        self.notify(at, QUIET, ServerEvent::Mark(0));
+        self.notify(at, self.plan.quiet, ServerEvent::Mark(0));
         self.turn(at);
     }
 
@@ -184,7 +188,7 @@ impl World {
         let eager = self.servers[at].eager_snapshots;
         let limit = if eager { 1 } else { self.plan.snapshot_bytes };
         let now = self.now;
-        self.notify(at, TICK * 1000 / rate, ServerEvent::Tick);
+        self.notify(at, self.plan.tick * 1000 / rate, ServerEvent::Tick);
         let Some(process) = &mut self.servers[at].process else { return };
         process.replica.tick();
         let hangs = process.is_writing && !process.is_full && now - process.writing_since > HUNG;
@@ -198,16 +202,15 @@ impl World {
             late.push(oldest.remove_entry());
         }
         let due = process.replica.raft().bytes_since_snapshot() >= limit;
-        let snapshot = if due && !process.is_taking_snapshot {
+        let snapshot = (due && !process.is_taking_snapshot).then(|| {
             process.is_taking_snapshot = true;
-            Some(Box::new(process.replica.snapshot()))
-        } else {
-            None
-        };
+            Box::new(process.replica.snapshot())
+        });
         for (request, waiting) in late {
             self.answered(at, request, &waiting, Err(waiting.late.clone()));
         }
         if let Some(snapshot) = snapshot {
+            self.compare(at);
             let delay = self.random.within(&self.plan.sync.clone()) * 4;
             self.notify(at, delay, ServerEvent::TakeSnapshot(snapshot));
         }
@@ -238,8 +241,11 @@ impl World {
         let Turn { messages, write, promises, outcomes, heavy, .. } = process.replica.turn();
         let raft = process.replica.raft();
         let leads = (raft.role() == Role::Leader).then(|| raft.term());
-        self.checks.logs.writes(name, &write, leads);
-        let received = process.incoming.take().filter(|_| write.snapshot.is_some());
+        if !write.is_empty() {
+            self.checks.logs.writes(name, &write, leads);
+        }
+        let installs = write.snapshot.is_some();
+        let received = process.incoming.take().filter(|_| installs);
         let (job, free) = process.queue.write(write, received, promises);
         process.jobs.extend(job);
         let mut ended: Vec<(RequestId, Outcome)> = outcomes;
@@ -247,9 +253,12 @@ impl World {
             ended.push((heavy.request, Ok(heavy.view.read(&heavy.reads, heavy.clock_ms))));
         }
         self.observe(at);
+        if installs {
+            self.compare(at);
+        }
         for envelope in messages {
             // Nothing that promises is among them, or it is held to its word all the same.
-            self.checks.elections.promises(&envelope);
+            self.checks.votes.promises(&envelope);
             self.send(at, envelope);
         }
         self.release(at, free);
@@ -267,36 +276,53 @@ impl World {
     fn observe(&mut self, at: usize) {
         let name = self.names[at];
         self.servers[at].note_recovery();
-        let Some(process) = &self.servers[at].process else { return };
-        let status = process.replica.status();
-        let leads = (status.role == Role::Leader).then_some(status.term);
+        let Some(process) = &mut self.servers[at].process else { return };
+        let raft = process.replica.raft();
+        let (role, term, commit, applied) =
+            (raft.role(), raft.term(), raft.committed(), raft.applied());
+        let leads = (role == Role::Leader).then_some(term);
+        if process.shown.replace((leads, term, commit, applied))
+            == Some((leads, term, commit, applied))
+        {
+            return;
+        }
         let known = self.checks.logs.commit(name);
-        if status.commit > self.checks.logs.committed() {
+        if commit > self.checks.logs.committed() {
             let servers = self.names.iter().zip(&self.servers);
             let durable: Vec<_> = servers.map(|(name, at)| (*name, at.durable())).collect();
-            self.checks.logs.is_on_disks(name, status.commit, &durable);
+            self.checks.logs.is_on_disks(name, commit, &durable);
         }
-        self.checks.logs.commits(name, status.commit, leads);
+        self.checks.logs.commits(name, commit, leads);
         if let Some(term) = leads {
-            self.checks.elections.leads(name, term, self.names.len());
+            self.checks.elections.leads(name, term, &self.checks.votes, self.names.len());
         }
         self.checks.logs.leads(name, leads);
-        self.checks.progress.is_at(name, status.term, status.commit, status.applied);
-        if known != status.commit {
-            let digest = process.replica.view().digest();
-            let configuration = process.replica.raft().committed_configuration();
-            self.checks.states.has(name, status.applied, digest, configuration);
-            let facts = [5, at as u64, status.commit, digest as u64];
-            self.trace.note(self.now, &facts, || {
-                format!("{name} {:?} {} commits {}", status.role, status.term, status.commit)
+        self.checks.progress.is_at(name, term, commit, applied);
+        if known != commit {
+            self.trace.note(self.now, &[5, at as u64, commit], || {
+                format!("{name} {role:?} {term} commits {commit}")
             });
+            if States::looks_at(applied) {
+                self.compare(at);
+            }
         }
+    }
+
+    /// Compares a server's state with that of others at the same index.
+    pub(crate) fn compare(&mut self, at: usize) {
+        let Some(process) = &self.servers[at].process else { return };
+        let (meta, view) = process.replica.snapshot();
+        let digest = view.digest();
+        self.checks.states.has(self.names[at], meta.last.index, digest, &meta.configuration);
+        self.trace.note(self.now, &[11, at as u64, digest as u64], || {
+            format!("{} has the digest {digest:x} at {}", self.names[at], meta.last)
+        });
     }
 
     /// Sends promises whose writes are durable. One to the server itself is its own vote.
     fn release(&mut self, at: usize, promises: Vec<Envelope>) {
         for envelope in promises {
-            self.checks.elections.promises(&envelope);
+            self.checks.votes.promises(&envelope);
             if envelope.to == self.names[at] {
                 if let Some(process) = &mut self.servers[at].process {
                     process.replica.step(envelope);
@@ -329,8 +355,9 @@ impl World {
     /// Records the cluster, once it is known.
     fn note_cluster(&mut self, at: usize) {
         let Some(process) = &self.servers[at].process else { return };
-        let known = process.replica.raft().committed_configuration().cluster;
-        if let Some(cluster) = known.filter(|_| process.identity.is_none()) {
+        if process.identity.is_none()
+            && let Some(cluster) = process.replica.raft().committed_configuration().cluster
+        {
             self.set_cluster(at, cluster);
         }
     }
@@ -375,7 +402,7 @@ impl World {
                     process.snapshot = Some((place, meta));
                 }
                 self.release(at, written.promises);
-                self.notify(at, QUIET, mark);
+                self.notify(at, self.plan.quiet, mark);
                 true
             }
             Ok(Progress::Full(_)) => {

@@ -14,6 +14,8 @@ use crate::world::{Summary, World};
 const SEEDS: u64 = 200;
 /// One seed in so many is played twice, to compare.
 const TWICE: u64 = 100;
+/// How long a failure is made smaller, at most.
+const SHRINKING: Duration = Duration::from_secs(60);
 const PROGRESS: Duration = Duration::from_secs(10);
 
 const USAGE: &str = "\
@@ -118,22 +120,29 @@ fn plan_of(seed: u64, arguments: &Arguments) -> Plan {
     plan
 }
 
-/// Leaves out what is not needed for the failure.
+/// Leaves out what is not needed for the failure, as far as the time for that goes.
 fn shrink(mut plan: Plan, mut failure: String) -> (Plan, String) {
-    for fault in plan.faults.clone() {
-        let mut smaller = plan.clone();
-        smaller.faults.retain(|kept| *kept != fault);
-        if let Err(again) = play(&smaller, false) {
-            (plan, failure) = (smaller, again);
+    let started = Instant::now();
+    let mut fails = |smaller: Plan| {
+        let again = (started.elapsed() < SHRINKING).then(|| play(&smaller, false).err()).flatten();
+        again.map(|failure| (smaller, failure))
+    };
+    // Halves first: most of the kinds have nothing to do with it.
+    let mut length = plan.faults.len().div_ceil(2);
+    while length > 0 {
+        let mut at = 0;
+        while at < plan.faults.len() {
+            let mut smaller = plan.clone();
+            smaller.faults.drain(at..plan.faults.len().min(at + length));
+            match fails(smaller) {
+                Some(found) => (plan, failure) = found,
+                None => at += length,
+            }
         }
+        length /= 2;
     }
-    for clients in 1..plan.clients {
-        let smaller = Plan { clients, ..plan.clone() };
-        if let Err(again) = play(&smaller, false) {
-            return (smaller, again);
-        }
-    }
-    (plan, failure)
+    let fewer = (1..plan.clients).map(|clients| Plan { clients, ..plan.clone() });
+    fewer.into_iter().find_map(&mut fails).unwrap_or((plan.clone(), failure))
 }
 
 fn replay_command(plan: &Plan) -> String {

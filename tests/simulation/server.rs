@@ -174,7 +174,7 @@ impl World {
         server.life += 1;
         server.needs_repair = false;
         server.is_repaired |= opened.recovered.is_recovering;
-        self.checks.elections.recovers(name, &opened.recovered.hard_state);
+        self.checks.votes.recovers(name, &opened.recovered.hard_state);
         self.checks.logs.recovers(name, &opened.recovered, server.persisted);
         self.checks.progress.restarts(name);
         let configuration = Configuration::bootstrap(self.names.iter().copied());
@@ -194,6 +194,7 @@ impl World {
         if let Some(cluster) = identity {
             self.set_cluster(at, cluster);
         }
+        self.compare(at);
         self.begin(at);
     }
 

@@ -1,6 +1,7 @@
 //! One run: a clock that jumps from event to event, and all that can happen.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use raftkv::raft::Envelope;
@@ -14,6 +15,7 @@ use crate::faults::Effect;
 use crate::linearizability::{Clock, History};
 use crate::network::Network;
 use crate::plan::{Fault, MS, Plan, SECOND};
+use crate::queue::Queue;
 use crate::random::Random;
 use crate::requests::Request;
 use crate::server::Server;
@@ -77,11 +79,9 @@ pub(crate) enum ServerEvent {
 
 /// Everything there is.
 pub(crate) struct World {
-    pub(crate) plan: Plan,
+    pub(crate) plan: Rc<Plan>,
     pub(crate) now: u64,
-    /// By time, then by order of coming.
-    queue: BTreeMap<(u64, u64), Event>,
-    scheduled: u64,
+    queue: Queue<Event>,
     pub(crate) random: Random,
     pub(crate) network: Network,
     pub(crate) names: Vec<NodeId>,
@@ -128,8 +128,7 @@ impl World {
         history.steps_max(SEARCH_STEPS_MAX);
         Self {
             now: 0,
-            queue: BTreeMap::new(),
-            scheduled: 0,
+            queue: Queue::new(),
             random: Random::for_part(plan.seed, "world"),
             network: Network::new(plan.seed, plan.latency.clone()),
             names,
@@ -141,13 +140,12 @@ impl World {
             chaos: true,
             faults: BTreeMap::new(),
             fault_random: Random::for_part(plan.seed, "faults"),
-            plan,
+            plan: Rc::new(plan),
         }
     }
 
     pub(crate) fn at(&mut self, time: u64, event: Event) {
-        self.scheduled += 1;
-        self.queue.insert((time.max(self.now), self.scheduled), event);
+        self.queue.push(time.max(self.now), event);
     }
 
     pub(crate) fn after(&mut self, delay: u64, event: Event) {
@@ -177,10 +175,7 @@ impl World {
     }
 
     fn run_until(&mut self, end: u64) {
-        while let Some(entry) = self.queue.first_entry()
-            && entry.key().0 <= end
-        {
-            let ((time, _), event) = entry.remove_entry();
+        while let Some((time, event)) = self.queue.pop_until(end) {
             self.now = time;
             self.handle(event);
         }
@@ -235,8 +230,7 @@ impl World {
         for client in &mut self.clients {
             client.written = 0;
         }
-        let election = u64::from(self.plan.options.election_ticks.end) * 10 * MS;
-        let limit = self.now + 60 * election + 30 * SECOND;
+        let limit = self.now + 60 * self.plan.election() + 30 * SECOND;
         while self.clients.iter().any(|client| client.written < 2) {
             if self.now >= limit {
                 panic!("liveness: no progress after everything was mended: {}", self.describe());
@@ -251,8 +245,7 @@ impl World {
         for client in &mut self.clients {
             client.retired = true;
         }
-        let election = u64::from(self.plan.options.election_ticks.end) * 10 * MS;
-        let limit = self.now + 60 * election + 30 * SECOND;
+        let limit = self.now + 60 * self.plan.election() + 30 * SECOND;
         while !self.agree() {
             if self.now >= limit {
                 panic!("liveness: the servers do not come to agree: {}", self.describe());
@@ -267,6 +260,9 @@ impl World {
                 panic!("liveness: the last reads are not answered: {}", self.describe());
             }
             self.run_until(self.now + 50 * MS);
+        }
+        for at in 0..self.servers.len() {
+            self.compare(at);
         }
         for (at, name) in self.names.iter().enumerate() {
             if let Some(process) = &self.servers[at].process {

@@ -108,6 +108,7 @@ fn write_record(record: &Decoded, out: &mut impl io::Write) -> io::Result<()> {
         },
         Decoded::Reset(id) => writeln!(out, "reset to {id}: a snapshot was installed"),
         Decoded::Cut(id) => writeln!(out, "cut after {id}"),
+        Decoded::Padding(length) => writeln!(out, "padding, {length} bytes"),
     }
 }
 

@@ -90,6 +90,8 @@ pub enum Record<'a> {
     Entry(&'a Entry),
     /// A snapshot was installed: the log is empty after this entry.
     Reset(EntryId),
+    /// Nothing but so many zeros.
+    Padding(usize),
 }
 
 /// What the log held when it was opened.
@@ -225,21 +227,19 @@ impl Wal {
         self.poison_on_error(synced)
     }
 
-    /// Repeats the term and vote behind the last batch, durably. It says nothing new; but a batch
-    /// that has another behind it was synced. Without it, damage to the last batch could not be
-    /// told from a sync that never returned.
+    /// Puts a batch that says nothing behind the last one, durably: a batch that has another behind
+    /// it was synced. Without it, damage to the last batch could not be told from a sync that never
+    /// returned.
     ///
-    /// A mark that shared a sector with the end of that batch would be lost together with it. So it
-    /// is repeated up to the end of the page, and then once more.
+    /// A mark that shared a sector with the end of that batch would be lost together with it. So
+    /// one batch fills the page to its end, and another stands behind it.
     pub fn mark(&mut self) -> Result<(), Error> {
-        let record = Record::HardState(self.hard_state);
         let rest = self.active.end().next_multiple_of(fs::PAGE) - self.active.end();
         if rest > 0 {
-            let count = rest.saturating_sub(batch::HEAD).div_ceil(Encoded::new(&record).len());
-            self.append(&vec![record; count.max(1)])?;
+            self.append(&[Record::Padding(rest.saturating_sub(batch::SHORTEST))])?;
             self.sync()?;
         }
-        self.append(&[record])?;
+        self.append(&[Record::Padding(0)])?;
         self.sync()
     }
 
@@ -315,7 +315,7 @@ impl Wal {
                     outline = Outline::empty_after(*id);
                     None
                 }
-                Record::HardState(_) => None,
+                Record::HardState(_) | Record::Padding(_) => None,
             };
             let next = Planned { record: *record, cut, encoded: Encoded::new(record) };
             if let Record::Entry(entry) = record
@@ -353,6 +353,7 @@ impl Wal {
             Record::HardState(hard_state) => self.hard_state = hard_state,
             Record::Entry(entry) => self.outline.push(entry.id),
             Record::Reset(id) => self.outline = Outline::empty_after(id),
+            Record::Padding(_) => {}
         }
         self.active.highest = self.active.highest.max(self.outline.last().index);
     }

@@ -9,6 +9,7 @@
 //!   2 entry        payload: 0 no-op, 1 command, 2 configuration
 //!   3 reset        the log is empty after this entry: a snapshot up to it was installed
 //!   4 cut          the log ends with this entry: what stands behind it was replaced
+//!   5 padding      zeros, which say nothing; term and index 0
 //! ```
 //!
 //! A cut is written by the log itself in front of an entry that replaces others, in the same batch.
@@ -31,6 +32,7 @@ const HARD_STATE: u8 = 1;
 const ENTRY: u8 = 2;
 const RESET: u8 = 3;
 const CUT: u8 = 4;
+const PADDING: u8 = 5;
 
 const NOOP: u8 = 0;
 const COMMAND: u8 = 1;
@@ -63,6 +65,9 @@ impl<'a> Encoded<'a> {
                 Self::with(ENTRY, payload, entry.id, body)
             }
             Record::Reset(id) => Self::with(RESET, 0, id, Cow::Borrowed(&[])),
+            Record::Padding(length) => {
+                Self::with(PADDING, 0, EntryId::default(), Cow::Owned(vec![0; length]))
+            }
         }
     }
 
@@ -93,6 +98,7 @@ pub(super) enum Decoded {
     Entry(Entry),
     Reset(EntryId),
     Cut(EntryId),
+    Padding(usize),
 }
 
 /// Reads the next record; `None` when these are not the bytes of one.
@@ -116,6 +122,9 @@ pub(super) fn decode(fields: &mut Fields<'_>) -> Option<Decoded> {
         }
         (RESET, 0, 0) => Decoded::Reset(id),
         (CUT, 0, 0) => Decoded::Cut(id),
+        (PADDING, 0, 0) if id == EntryId::default() => {
+            Decoded::Padding(body.bytes(length as usize)?.len())
+        }
         _ => return None,
     };
     body.0.is_empty().then_some(decoded)

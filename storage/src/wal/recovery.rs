@@ -293,6 +293,7 @@ impl Replay {
                 self.highest = self.highest.max(id.index);
                 self.entries.clear();
             }
+            Decoded::Padding(_) => {}
         }
         Ok(())
     }

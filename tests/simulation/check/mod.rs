@@ -8,6 +8,7 @@ pub(crate) mod logs;
 pub(crate) mod progress;
 pub(crate) mod replies;
 pub(crate) mod states;
+pub(crate) mod votes;
 
 /// Fails the run.
 macro_rules! violation {
@@ -23,11 +24,13 @@ use logs::Logs;
 use progress::Progress;
 use replies::Replies;
 use states::States;
+use votes::Votes;
 
 /// All checkers.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
     pub(crate) elections: Elections,
+    pub(crate) votes: Votes,
     pub(crate) logs: Logs,
     pub(crate) progress: Progress,
     pub(crate) states: States,
