@@ -1,7 +1,7 @@
 //! What a server gets back from its disk when it starts.
 
 use std::collections::BTreeSet;
-use std::io::BufReader;
+use std::io::{self, BufRead, BufReader};
 
 use anyhow::{Context, bail};
 use raftkv_storage::data_dir::DataDir;
@@ -32,10 +32,8 @@ pub fn recover(data_dir: DataDir, options: WalOptions) -> anyhow::Result<Opened>
     let newest = snapshot::latest(data_dir.snapshot_dir())?;
     let keyspace = match &newest {
         None => Keyspace::default(),
-        Some(Latest { place, .. }) => {
-            Keyspace::read_from(&mut BufReader::new(SnapshotReader::open(place)?))
-                .with_context(|| format!("reading {}", place.display()))?
-        }
+        Some(Latest { place, .. }) => restore(SnapshotReader::open(place)?)
+            .with_context(|| format!("reading {}", place.display()))?,
     };
     let wal_dir = data_dir.wal_dir();
     let (mut wal, log) = Wal::open(&wal_dir, options)?;
@@ -85,6 +83,26 @@ pub fn recover(data_dir: DataDir, options: WalOptions) -> anyhow::Result<Opened>
     let recovered = Recovered { hard_state: log.hard_state, snapshot: meta, base, entries };
     check_cluster(&data_dir, &wal, &recovered)?;
     Ok(Opened { data_dir, wal, recovered, keyspace, snapshot })
+}
+
+/// Rebuilds the keyspace that a snapshot holds, ours or a leader's: all of its bytes, and nothing
+/// of later entries than it says. Those that follow it would be applied to such a keyspace twice.
+pub fn restore(snapshot: SnapshotReader) -> io::Result<Keyspace> {
+    let invalid = |reason: String| Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    let last = snapshot.meta().last;
+    let mut reader = BufReader::new(snapshot);
+    let keyspace = Keyspace::read_from(&mut reader)?;
+    if keyspace.applied() > last.index {
+        let applied = keyspace.applied();
+        return invalid(format!(
+            "the keyspace is that of entry {applied}, the snapshot's is {last}"
+        ));
+    }
+    // At its end the reader has checked that nothing of the file is missing.
+    if !reader.fill_buf()?.is_empty() {
+        return invalid("the snapshot goes on behind the keyspace".to_owned());
+    }
+    Ok(keyspace)
 }
 
 /// Returns whether the log that follows `base` contains the entry.
