@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use raftkv::persist::{self, Opened};
 use raftkv_storage::data_dir::DataDir;
 use raftkv_storage::keyspace::Keyspace;
-use raftkv_storage::snapshot::SnapshotWriter;
+use raftkv_storage::keyspace::command::{Stamp, time_entry};
+use raftkv_storage::snapshot::{SnapshotReader, SnapshotWriter};
 use raftkv_storage::types::{Configuration, Entry, EntryId, Index, NodeId, Payload, SnapshotMeta};
 use raftkv_storage::wal::{Record, Wal, WalOptions};
 
@@ -91,4 +92,28 @@ fn a_log_that_begins_behind_the_snapshot_is_refused() {
     std::fs::remove_file(&files[0]).unwrap();
     let refused = format!("{:#}", recover(dir.path()).map(|_| ()).unwrap_err());
     assert!(refused.contains("a snapshot is missing"), "{refused}");
+}
+
+/// Right checksums prove that a file is what was written, not who has written it.
+#[test]
+fn a_snapshot_that_no_server_writes_is_refused() {
+    let mut keyspace = Keyspace::default();
+    let payload = time_entry(Stamp { time_ms: 1, seed: 1 });
+    keyspace.apply(7, &payload);
+    let mut bytes = Vec::new();
+    keyspace.view().write_to(&mut bytes).unwrap();
+    let restore = |index, bytes: &[u8]| {
+        let dir = tempfile::tempdir().unwrap();
+        let last = EntryId { term: 1, index };
+        let meta = SnapshotMeta { last, configuration: Configuration::bootstrap([node()]) };
+        let mut writer = SnapshotWriter::create(dir.path(), &meta).unwrap();
+        writer.write_all(bytes).unwrap();
+        let file = writer.finish().unwrap();
+        persist::restore(SnapshotReader::open(file).unwrap()).map_err(|error| error.to_string())
+    };
+    assert_eq!(restore(7, &bytes).unwrap().applied(), 7);
+    let ahead = restore(6, &bytes).unwrap_err();
+    assert_eq!(ahead, "the keyspace is that of entry 7, the snapshot's is 6@1");
+    let longer = restore(7, &[&bytes[..], b"x"].concat()).unwrap_err();
+    assert_eq!(longer, "the snapshot goes on behind the keyspace");
 }

@@ -2,7 +2,7 @@
 
 mod http_support;
 
-use http_support::{Client, Server, request};
+use http_support::{Client, Server, request, unbase64};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -31,21 +31,6 @@ fn named(item: &Value, name: &str) -> Vec<u8> {
     let decoded = unbase64(text);
     assert!(std::str::from_utf8(&decoded).is_err(), "text is given as text");
     decoded
-}
-
-/// Base64 once more, so that the frontend is not checked with its own.
-fn unbase64(text: &str) -> Vec<u8> {
-    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let (mut bytes, mut bits, mut held) = (Vec::new(), 0u32, 0);
-    for byte in text.bytes().filter(|byte| *byte != b'=') {
-        let digit = alphabet.iter().position(|known| *known == byte).expect("base64");
-        (bits, held) = (bits << 6 | digit as u32, held + 6);
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-        }
-    }
-    bytes
 }
 
 async fn json(client: &mut Client, bytes: &[u8]) -> Value {

@@ -46,8 +46,7 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<()> {
 
 fn inspect_snapshot(path: &std::path::Path, out: &mut impl Write) -> Result<(), Error> {
     snapshot::inspect(path, out)?;
-    let mut reader = std::io::BufReader::new(snapshot::SnapshotReader::open(path)?);
-    let keyspace = raftkv_storage::keyspace::Keyspace::read_from(&mut reader)
+    let keyspace = crate::persist::restore(snapshot::SnapshotReader::open(path)?)
         .map_err(Error::io("read", path))?;
     let view = keyspace.view();
     writeln!(out, "keys {}  digest {:032x}", view.len(), view.digest())

@@ -14,7 +14,7 @@ use raftkv_storage::snapshot::Received;
 use raftkv_storage::types::{ClusterId, EntryId, Index, SnapshotMeta};
 
 pub(crate) use self::recovery::last_configuration;
-pub use self::recovery::{Opened, recover, repair};
+pub use self::recovery::{Opened, recover, repair, restore};
 pub use self::writer::{Progress, Writer, write_snapshot};
 use crate::raft::{Envelope, Write};
 

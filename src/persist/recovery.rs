@@ -1,7 +1,7 @@
 //! What a server gets back from its disk when it starts.
 
 use std::collections::BTreeSet;
-use std::io::BufReader;
+use std::io::{self, BufRead, BufReader};
 
 use raftkv_storage::Error;
 use raftkv_storage::data_dir::DataDir;
@@ -75,8 +75,7 @@ fn read(data_dir: &DataDir, options: WalOptions) -> Result<Found, Error> {
     let keyspace = match &newest {
         None => Keyspace::default(),
         Some(Latest { place, .. }) => {
-            Keyspace::read_from(&mut BufReader::new(SnapshotReader::open(place)?))
-                .map_err(Error::io("read", place))?
+            restore(SnapshotReader::open(place)?).map_err(Error::io("read", place))?
         }
     };
     let wal_dir = data_dir.wal_dir();
@@ -153,6 +152,26 @@ fn later(data_dir: &DataDir, logged: HardState) -> Result<HardState, Error> {
     }
     let latest = both.into_iter().max_by_key(|state| (state.term, state.vote.is_some()));
     Ok(latest.unwrap_or_default())
+}
+
+/// Rebuilds the keyspace that a snapshot holds, ours or a leader's: all of its bytes, and nothing
+/// of later entries than it says. Those that follow it would be applied to such a keyspace twice.
+pub fn restore(snapshot: SnapshotReader) -> io::Result<Keyspace> {
+    let invalid = |reason: String| Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    let last = snapshot.meta().last;
+    let mut reader = BufReader::new(snapshot);
+    let keyspace = Keyspace::read_from(&mut reader)?;
+    if keyspace.applied() > last.index {
+        let applied = keyspace.applied();
+        return invalid(format!(
+            "the keyspace is that of entry {applied}, the snapshot's is {last}"
+        ));
+    }
+    // At its end the reader has checked that nothing of the file is missing.
+    if !reader.fill_buf()?.is_empty() {
+        return invalid("the snapshot goes on behind the keyspace".to_owned());
+    }
+    Ok(keyspace)
 }
 
 /// Returns whether the log that follows `base` contains the entry.

@@ -119,6 +119,10 @@ pub use progress::ProgressState;
 pub use ready::{ReadId, Ready, Write};
 pub use status::{PeerStatus, Role, Status};
 
+/// No log gets so far, at a million entries a second not in 292,000 years. What is said of entries
+/// beyond it is no server's word; a log that ended at the last index there is could not go on.
+const INDEX_LIMIT: Index = Index::MAX / 2;
+
 /// What the disk gave back after a restart. Empty at the first start.
 #[derive(Clone, Debug, Default)]
 pub struct Recovered {

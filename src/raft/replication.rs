@@ -15,7 +15,8 @@ use super::log::size_of_entries;
 use super::message::Message;
 use super::quorum::quorum_reached;
 use super::{
-    Bytes, Configuration, Entry, EntryId, Index, NodeId, NotLeader, Payload, Raft, RoleState,
+    Bytes, Configuration, Entry, EntryId, INDEX_LIMIT, Index, NodeId, NotLeader, Payload, Raft,
+    RoleState,
 };
 
 impl Raft {
@@ -149,7 +150,7 @@ impl Raft {
             last = *id;
         }
         // No leader has entries of later terms than its own.
-        (last.term <= self.term() && last.index < Index::MAX).then_some(last.index)
+        (last.term <= self.term() && last.index < INDEX_LIMIT).then_some(last.index)
     }
 
     /// Returns whether a leader can have sent this configuration. A cluster that has a name keeps

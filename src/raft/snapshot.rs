@@ -18,7 +18,7 @@
 //! heartbeat may queue behind them.
 
 use super::message::Message;
-use super::{Configurations, EntryId, Index, NodeId, Raft, RoleState, SnapshotMeta};
+use super::{Configurations, EntryId, INDEX_LIMIT, Index, NodeId, Raft, RoleState, SnapshotMeta};
 
 impl Raft {
     /// Describes a snapshot of the state that results from everything up to `index`, which must
@@ -72,7 +72,7 @@ impl Raft {
     pub(super) fn handle_install_snapshot(&mut self, from: NodeId, meta: SnapshotMeta) {
         let last = meta.last;
         let sound = last.index > 0
-            && last.index < Index::MAX
+            && last.index < INDEX_LIMIT
             && last.term <= self.term()
             && self.accepts_configuration(&meta.configuration);
         if !sound || !self.follow(from) {

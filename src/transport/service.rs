@@ -17,6 +17,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::wire::{self, Header, Malformed, proto};
 use super::{Inbound, MESSAGE_BYTES_MAX, ReceivedSnapshot, Shared};
+use crate::persist;
 use crate::raft::{Envelope, Message};
 use proto::raft_server::{Raft, RaftServer};
 
@@ -282,7 +283,7 @@ impl Service {
                 return Ok(None);
             }
             let file = file.finish()?;
-            let keyspace = Keyspace::read_from(&mut file.open()?)
+            let keyspace = persist::restore(file.open()?)
                 .map_err(raftkv_storage::Error::io("read", &file.place))?;
             // The permit stays here when the call is gone: the file and the keyspace still are.
             Ok::<_, raftkv_storage::Error>(Some((file, keyspace, one)))

@@ -77,7 +77,7 @@ impl World {
             receiver.write(receiver.offset(), chunk)?;
         }
         let received = receiver.finish()?;
-        let keyspace = Keyspace::read_from(&mut received.open()?)
+        let keyspace = persist::restore(received.open()?)
             .map_err(raftkv_storage::Error::io("read", &received.place))?;
         Ok((received, keyspace))
     }

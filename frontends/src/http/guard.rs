@@ -20,7 +20,6 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 /// How a HEAD request begins.
@@ -28,8 +27,8 @@ const HEAD: &[u8] = b"HEAD ";
 
 /// A connection with its two clocks.
 #[derive(Debug)]
-pub(super) struct Guard {
-    stream: TcpStream,
+pub(super) struct Guard<S> {
+    stream: S,
     turns: Turns,
     /// The turns there had been at the last read.
     seen: usize,
@@ -166,9 +165,9 @@ impl Clock {
     }
 }
 
-impl Guard {
+impl<S> Guard<S> {
     /// Returns a guarded connection, to be told of the turns.
-    pub(super) fn new(stream: TcpStream, head: Duration, stall: Duration, turns: Turns) -> Self {
+    pub(super) fn new(stream: S, head: Duration, stall: Duration, turns: Turns) -> Self {
         Self {
             stream,
             turns,
@@ -182,7 +181,7 @@ impl Guard {
 
     /// Returns the connection and how it ended; `unread` is what the HTTP machinery did not
     /// consume.
-    pub(super) fn into_parts(self, unread: &[u8]) -> (TcpStream, End) {
+    pub(super) fn into_parts(self, unread: &[u8]) -> (S, End) {
         let is_cut = self.head.running.is_some_and(|running| running.is_elapsed());
         // What was read before the last turn belongs to an earlier request.
         let is_head = self.is_head && self.seen == self.turns.count();
@@ -216,7 +215,7 @@ impl Guard {
     }
 }
 
-impl AsyncRead for Guard {
+impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -244,7 +243,7 @@ impl AsyncRead for Guard {
     }
 }
 
-impl AsyncWrite for Guard {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

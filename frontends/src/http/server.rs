@@ -19,7 +19,7 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -75,8 +75,15 @@ pub async fn serve<K: Kv>(
         };
         match slots.take() {
             Slot::Open(held) => {
-                let (router, options) = (router.clone(), options.clone());
-                connections.spawn(converse(stream, router, options, stopped.clone(), held));
+                // Without it a response of two segments waits for the client's delayed
+                // acknowledgement.
+                let _ = stream.set_nodelay(true);
+                let conversation =
+                    converse(stream, router.clone(), options.clone(), stopped.clone());
+                connections.spawn(async move {
+                    conversation.await;
+                    drop(held);
+                });
             }
             Slot::Refusal(held) => {
                 connections.spawn(refuse(stream, stopped.clone(), held));
@@ -90,6 +97,18 @@ pub async fn serve<K: Kv>(
         tracing::warn!("HTTP requests still under way are cut off");
     }
     Ok(())
+}
+
+/// Serves HTTP over one connection that is open already, whatever carries its bytes, until either
+/// side has enough.
+pub async fn serve_connection<K: Kv>(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    kv: K,
+    options: Options,
+) {
+    let (_stopping, stopped) = watch::channel(());
+    let router = router(kv, &options, stopped.clone());
+    converse(stream, router, Arc::new(options), stopped).await;
 }
 
 fn report(ended: Result<(), tokio::task::JoinError>) {
@@ -147,14 +166,11 @@ impl Slots {
 
 /// Answers the requests of one connection until either side has enough.
 async fn converse(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     router: Router,
     options: Arc<Options>,
     mut stopped: watch::Receiver<()>,
-    _held: OwnedSemaphorePermit,
 ) {
-    // Without it a response of two segments waits for the client's delayed acknowledgement.
-    let _ = stream.set_nodelay(true);
     let turns = Turns::default();
     let (head, stall) = (options.header_timeout, options.write_timeout);
     let guard = Guard::new(stream, head, stall, turns.clone());
@@ -227,7 +243,7 @@ async fn refuse(mut stream: TcpStream, stopped: watch::Receiver<()>, _held: Owne
 /// Closes a connection so that the client can still read what it was sent: says that nothing more
 /// will come, then throws away what arrives until the client closes too, within limits, and not
 /// when the server stops.
-async fn linger(mut stream: TcpStream, mut stopped: watch::Receiver<()>) {
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, mut stopped: watch::Receiver<()>) {
     let close = async {
         stream.shutdown().await?;
         let mut left = LINGER_BYTES;
