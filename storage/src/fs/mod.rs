@@ -286,7 +286,7 @@ impl fmt::Debug for Place {
 
 impl From<PathBuf> for Place {
     fn from(path: PathBuf) -> Self {
-        Self::new(Arc::new(Os), path)
+        Self::new(Arc::new(Os::default()), path)
     }
 }
 
