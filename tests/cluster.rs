@@ -8,143 +8,20 @@
 
 mod process;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
-use process::client::{Resp, Value, http, http_get};
+use process::client::{Value, http, http_get};
+use process::load::{Load, Mix};
 use process::{Cluster, Node, PATIENCE, wait_for};
 use raftkv::transport::wire::proto;
 use rustix::process::Signal;
 
-/// What the writers know of their writes.
-#[derive(Debug, Default)]
-struct Ledger {
-    /// Keys whose write was acknowledged, with their values.
-    acknowledged: BTreeMap<String, String>,
-    /// Increments of the shared counter that were acknowledged.
-    increments: i64,
-    /// Increments of which nobody knows.
-    unknown: i64,
-}
-
-/// Clients that write unique keys and increment a counter, following the leader.
-struct Load {
-    stop: Arc<AtomicBool>,
-    ledger: Arc<Mutex<Ledger>>,
-    writers: Vec<JoinHandle<()>>,
-}
-
-impl Load {
-    fn start(cluster: &Cluster, writers: usize) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let ledger = Arc::new(Mutex::new(Ledger::default()));
-        let ports: Vec<u16> = cluster.nodes.iter().map(|node| node.resp).collect();
-        let leader = Arc::new(AtomicU16::new(cluster.nodes[cluster.leader()].resp));
-        let writers = (0..writers).map(|writer| {
-            let (stop, ledger) = (Arc::clone(&stop), Arc::clone(&ledger));
-            let (ports, leader) = (ports.clone(), Arc::clone(&leader));
-            std::thread::spawn(move || write_until(writer, &stop, &ledger, &ports, &leader))
-        });
-        let writers = writers.collect();
-        Self { stop, ledger, writers }
-    }
-
-    fn acknowledged(&self) -> usize {
-        self.ledger.lock().unwrap().acknowledged.len()
-    }
-
-    fn wait_for_progress(&self) {
-        let before = self.acknowledged();
-        wait_for("more acknowledged writes", || (self.acknowledged() > before + 50).then_some(()));
-    }
-
-    fn stop(self) -> Ledger {
-        self.stop.store(true, Ordering::Release);
-        for writer in self.writers {
-            writer.join().unwrap();
-        }
-        Arc::try_unwrap(self.ledger).unwrap().into_inner().unwrap()
-    }
-}
-
-fn write_until(
-    writer: usize,
-    stop: &AtomicBool,
-    ledger: &Mutex<Ledger>,
-    ports: &[u16],
-    leader: &AtomicU16,
-) {
-    let mut connection: Option<Resp> = None;
-    let mut next = 0;
-    while !stop.load(Ordering::Acquire) {
-        let mut client = match connection.take() {
-            Some(client) => client,
-            None => match Resp::connect(leader.load(Ordering::Relaxed)) {
-                Ok(client) => client,
-                Err(_) => {
-                    // Ask the next one who leads.
-                    let at = ports.iter().position(|port| *port == leader.load(Ordering::Relaxed));
-                    let other = ports[(at.unwrap_or(0) + 1) % ports.len()];
-                    leader.store(other, Ordering::Relaxed);
-                    continue;
-                }
-            },
-        };
-        let (key, value) = (format!("w{writer}:{next}"), format!("v{next}"));
-        let set = client.call(&["SET", &key, &value]);
-        let incremented =
-            if set.is_ok() { client.call(&["INCR", "counter"]) } else { Err(String::new()) };
-        let mut ledger = ledger.lock().unwrap();
-        if set == Ok(Value::Simple("OK".into())) {
-            ledger.acknowledged.insert(key, value);
-            next += 1;
-        }
-        match &incremented {
-            Ok(Value::Integer(_)) => ledger.increments += 1,
-            // MOVED and CLUSTERDOWN say that nothing was done.
-            Ok(Value::Error(error)) if !error.starts_with("TIMEOUT") => {}
-            _ if set.is_err() => {}
-            _ => ledger.unknown += 1,
-        }
-        drop(ledger);
-        let moved = set.as_ref().ok().or(incremented.as_ref().ok()).and_then(Value::moved_to);
-        match moved {
-            Some(port) => leader.store(port, Ordering::Relaxed),
-            None if incremented.is_ok() => connection = Some(client),
-            None => {}
-        }
-    }
-}
-
-/// Checks on the leader that every acknowledged write is there, and that the counter was counted
-/// right.
-fn assert_nothing_lost(cluster: &Cluster, ledger: &Ledger) {
-    assert!(ledger.acknowledged.len() > 50, "too few writes to say anything: {ledger:?}");
-    let leader = &cluster.nodes[cluster.leader()];
-    let mut client = leader.resp();
-    for (key, value) in &ledger.acknowledged {
-        let read = client.call(&["GET", key]).unwrap();
-        assert_eq!(read.text(), Some(value.as_str()), "{key} was acknowledged");
-    }
-    let counter = client.call(&["GET", "counter"]).unwrap();
-    let counter: i64 = counter.text().unwrap().parse().unwrap();
-    let most = ledger.increments + ledger.unknown;
-    assert!(
-        (ledger.increments..=most).contains(&counter),
-        "{counter} is not within {} acknowledged and {} unknown increments",
-        ledger.increments,
-        ledger.unknown
-    );
-}
-
 #[test]
 fn a_killed_leader_loses_no_acknowledged_write() {
     let mut cluster = Cluster::start(3, &[]);
-    let load = Load::start(&cluster, 4);
+    let load = Load::start(&cluster, Mix::plain(4));
     for _ in 0..3 {
         load.wait_for_progress();
         let leader = cluster.leader();
@@ -154,14 +31,14 @@ fn a_killed_leader_loses_no_acknowledged_write() {
     }
     load.wait_for_progress();
     let ledger = load.stop();
-    assert_nothing_lost(&cluster, &ledger);
+    ledger.check(&cluster);
     cluster.assert_converged();
 }
 
 #[test]
 fn a_restart_of_all_loses_no_acknowledged_write() {
     let mut cluster = Cluster::start(3, &["--snapshot-log-bytes", "65536"]);
-    let load = Load::start(&cluster, 4);
+    let load = Load::start(&cluster, Mix::plain(4));
     load.wait_for_progress();
     for node in &mut cluster.nodes {
         node.kill();
@@ -171,14 +48,14 @@ fn a_restart_of_all_loses_no_acknowledged_write() {
     }
     load.wait_for_progress();
     let ledger = load.stop();
-    assert_nothing_lost(&cluster, &ledger);
+    ledger.check(&cluster);
     cluster.assert_converged();
 }
 
 #[test]
 fn a_clean_stop_under_load_loses_no_acknowledged_write() {
     let mut cluster = Cluster::start(3, &[]);
-    let load = Load::start(&cluster, 4);
+    let load = Load::start(&cluster, Mix::plain(4));
     for _ in 0..2 {
         load.wait_for_progress();
         let leader = cluster.leader();
@@ -186,20 +63,20 @@ fn a_clean_stop_under_load_loses_no_acknowledged_write() {
         load.wait_for_progress();
         cluster.nodes[leader].start();
     }
-    assert_nothing_lost(&cluster, &load.stop());
+    load.stop().check(&cluster);
     cluster.assert_converged();
 }
 
 #[test]
 fn five_nodes_survive_two() {
     let mut cluster = Cluster::start(5, &[]);
-    let load = Load::start(&cluster, 2);
+    let load = Load::start(&cluster, Mix::plain(2));
     load.wait_for_progress();
     let leader = cluster.leader();
     cluster.nodes[leader].kill();
     cluster.nodes[(leader + 1) % 5].kill();
     load.wait_for_progress();
-    assert_nothing_lost(&cluster, &load.stop());
+    load.stop().check(&cluster);
 }
 
 #[test]

@@ -117,14 +117,15 @@ fn production_code_has_no_loose_ends() {
 }
 
 #[test]
-fn unsafe_code_stands_in_two_files() {
+fn unsafe_code_stands_in_three_files() {
     let word = ["unsafe", " {"].concat();
     let with: Vec<String> = sources(&ALL)
         .into_iter()
         .filter(|(_, text)| text.contains(&word))
         .map(|(file, _)| file)
         .collect();
-    assert_eq!(with, ["storage/src/fs/map.rs", "storage/src/fs/sigbus.rs"]);
+    let allowed = ["storage/src/fs/map.rs", "storage/src/fs/sigbus.rs", "tests/disks/shutdown.rs"];
+    assert_eq!(with, allowed);
 }
 
 /// What decides about consistency must be a function of its events alone, or no simulation can

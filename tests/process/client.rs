@@ -43,13 +43,9 @@ impl Resp {
     }
 
     pub(crate) fn send<A: AsRef<[u8]>>(&mut self, args: &[A]) -> io::Result<()> {
-        let mut request = format!("*{}\r\n", args.len()).into_bytes();
-        for arg in args.iter().map(AsRef::as_ref) {
-            request.extend(format!("${}\r\n", arg.len()).as_bytes());
-            request.extend(arg);
-            request.extend(b"\r\n");
-        }
-        self.stream.get_mut().write_all(&request)
+        let mut request = Vec::new();
+        encode(args, &mut request);
+        self.send_raw(&request)
     }
 
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -96,6 +92,16 @@ impl Resp {
 
     fn receive_all(&mut self, count: usize) -> io::Result<Vec<Value>> {
         (0..count).map(|_| self.receive()).collect()
+    }
+}
+
+/// Appends a command as it is sent.
+pub(crate) fn encode<A: AsRef<[u8]>>(args: &[A], request: &mut Vec<u8>) {
+    request.extend(format!("*{}\r\n", args.len()).as_bytes());
+    for arg in args.iter().map(AsRef::as_ref) {
+        request.extend(format!("${}\r\n", arg.len()).as_bytes());
+        request.extend(arg);
+        request.extend(b"\r\n");
     }
 }
 

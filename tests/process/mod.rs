@@ -7,7 +7,9 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub(crate) mod client;
+pub(crate) mod load;
 
+use std::borrow::BorrowMut;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -47,6 +49,11 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
+/// Returns the name of the node in this place: A, B, …
+fn name(at: usize) -> String {
+    char::from(b'A' + u8::try_from(at).unwrap()).to_string()
+}
+
 /// One node: its flags, and its process while it runs.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -55,11 +62,17 @@ pub(crate) struct Node {
     pub(crate) http: u16,
     pub(crate) resp: u16,
     pub(crate) data_dir: PathBuf,
+    /// The program that starts it and its arguments; none for most.
+    pub(crate) started_by: Vec<String>,
+    /// What it says on standard error.
+    log: PathBuf,
+    /// How much of that is of earlier runs.
+    log_before: usize,
     flags: Vec<String>,
     child: Option<Child>,
 }
 
-/// A cluster in a directory of its own.
+/// A cluster, with a directory for its logs, and for its data where nobody says otherwise.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
@@ -70,12 +83,27 @@ impl Cluster {
     /// Starts `size` nodes with small log segments and `extra` flags.
     pub(crate) fn start(size: usize, extra: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut nodes: Vec<Node> = (0..size)
-            .map(|at| {
-                let id = char::from(b'A' + u8::try_from(at).unwrap()).to_string();
-                let data_dir = dir.path().join(&id);
+        let data_dirs: Vec<PathBuf> = (0..size).map(|at| dir.path().join(name(at))).collect();
+        let mut cluster = Self::build(dir, &data_dirs, extra);
+        cluster.start_all();
+        cluster
+    }
+
+    /// Returns a cluster with a node for each of these directories. None of them runs yet.
+    pub(crate) fn in_data_dirs(data_dirs: &[PathBuf], extra: &[&str]) -> Self {
+        Self::build(tempfile::tempdir().unwrap(), data_dirs, extra)
+    }
+
+    fn build(dir: tempfile::TempDir, data_dirs: &[PathBuf], extra: &[&str]) -> Self {
+        let mut nodes: Vec<Node> = (0..)
+            .zip(data_dirs)
+            .map(|(at, data_dir)| {
+                let (id, log) = (name(at), dir.path().join(name(at)).with_extension("log"));
                 let [grpc, http, resp] = [free_port(), free_port(), free_port()];
-                Node { id, grpc, http, resp, data_dir, flags: Vec::new(), child: None }
+                let data_dir = data_dir.clone();
+                let (started_by, log_before, flags) = (Vec::new(), 0, Vec::new());
+                let child = None;
+                Node { id, grpc, http, resp, data_dir, started_by, log, log_before, flags, child }
             })
             .collect();
         let list = |format: &dyn Fn(&Node) -> String| {
@@ -102,9 +130,15 @@ impl Cluster {
             if !extra.contains(&"--wal-segment-bytes") {
                 node.flags.extend(["--wal-segment-bytes".to_owned(), (48 << 20).to_string()]);
             }
-            node.start();
         }
         Self { nodes, dir }
+    }
+
+    /// Starts the nodes that do not run.
+    pub(crate) fn start_all(&mut self) {
+        for node in self.nodes.iter_mut().filter(|node| node.child.is_none()) {
+            node.start();
+        }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -150,8 +184,8 @@ impl Node {
     pub(crate) fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.id);
         let mut options = std::fs::OpenOptions::new();
-        let log =
-            options.create(true).append(true).open(self.data_dir.with_extension("log")).unwrap();
+        let log = options.create(true).append(true).open(&self.log).unwrap();
+        self.log_before = usize::try_from(log.metadata().unwrap().len()).unwrap();
         let mut command = self.command();
         self.child = Some(command.stderr(log).spawn().unwrap());
     }
@@ -178,14 +212,21 @@ impl Node {
             let at = flags.iter().position(|known| known == flag).unwrap();
             flags[at + 1] = (*value).to_owned();
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_raftkv"));
-        command.arg("serve").args(flags).stdin(Stdio::null()).stdout(Stdio::null());
+        let program = env!("CARGO_BIN_EXE_raftkv").to_owned();
+        let words: Vec<&String> = self.started_by.iter().chain([&program]).collect();
+        let mut command = Command::new(words[0]);
+        command
+            .args(&words[1..])
+            .arg("serve")
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         command
     }
 
     /// Sends the process a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.as_ref().unwrap().id()).unwrap();
+        let pid = i32::try_from(self.pid()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
@@ -193,6 +234,16 @@ impl Node {
     pub(crate) fn kill(&mut self) {
         self.signal(Signal::KILL);
         self.child.take().unwrap().wait().unwrap();
+    }
+
+    /// Returns whether the process was started and has not been seen to end.
+    pub(crate) fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Returns the id of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
     }
 
     /// Asks the process to stop, and waits until it has.
@@ -232,7 +283,12 @@ impl Node {
 
     /// Returns what the node has logged.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.data_dir.with_extension("log")).unwrap()
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Returns what it has logged since it was started last.
+    pub(crate) fn log_of_this_run(&self) -> String {
+        self.log().split_off(self.log_before)
     }
 }
 
@@ -243,7 +299,7 @@ impl Drop for Node {
             let _ = child.wait();
         }
         if std::thread::panicking()
-            && let Ok(log) = std::fs::read_to_string(self.data_dir.with_extension("log"))
+            && let Ok(log) = std::fs::read_to_string(&self.log)
         {
             let tail: Vec<&str> = log.lines().rev().take(30).collect();
             eprintln!("--- the last lines of {}, newest first:\n{}", self.id, tail.join("\n"));
@@ -252,7 +308,8 @@ impl Drop for Node {
 }
 
 /// Runs a command that is expected to end by itself.
-pub(crate) fn run_to_end(mut command: Command) -> Output {
+pub(crate) fn run_to_end(mut command: impl BorrowMut<Command>) -> Output {
+    let command = command.borrow_mut();
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + PATIENCE;
     while child.try_wait().unwrap().is_none() {

@@ -286,7 +286,7 @@ impl fmt::Debug for Place {
 
 impl From<PathBuf> for Place {
     fn from(path: PathBuf) -> Self {
-        Self::new(Arc::new(Os), path)
+        Self::new(Arc::new(Os::default()), path)
     }
 }
 
@@ -325,7 +325,10 @@ impl FileReader {
 
 impl io::Read for FileReader {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(bytes, self.offset)?;
+        let read = self.file.read_at(bytes, self.offset).map_err(|error| {
+            // Who has to look for the bad block wants to know where.
+            io::Error::new(error.kind(), format!("at offset {}: {error}", self.offset))
+        })?;
         self.offset += read as u64;
         Ok(read)
     }

@@ -1,17 +1,39 @@
 //! The operating system's files.
 
+use std::collections::BTreeMap;
 use std::fs::{OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Advice, FallocateFlags, OFlags};
 
 use super::{File, FileSystem, Guard, Kind, Map, map};
 
 /// The file system of the operating system.
-#[derive(Clone, Copy, Debug)]
-pub struct Os;
+#[derive(Debug, Default)]
+pub struct Os {
+    /// The directories that were synced, which stay open. A name that was given has to become
+    /// durable also when there is no file descriptor left to open its directory with.
+    directories: Mutex<BTreeMap<PathBuf, Arc<std::fs::File>>>,
+}
+
+impl Os {
+    fn directories(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Arc<std::fs::File>>> {
+        self.directories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn directory(&self, path: &Path) -> io::Result<Arc<std::fs::File>> {
+        let mut directories = self.directories();
+        if let Some(directory) = directories.get(path) {
+            return Ok(Arc::clone(directory));
+        }
+        let directory = Arc::new(std::fs::File::open(path)?);
+        directories.insert(path.to_path_buf(), Arc::clone(&directory));
+        Ok(directory)
+    }
+}
 
 /// Refuses a symbolic link in the place of a file.
 fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
@@ -51,11 +73,12 @@ impl FileSystem for Os {
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.directories().remove(path);
         std::fs::DirBuilder::new().mode(0o700).create(path)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        std::fs::File::open(path)?.sync_all()
+        self.directory(path)?.sync_all()
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
