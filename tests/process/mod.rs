@@ -9,7 +9,7 @@
 pub(crate) mod client;
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -47,10 +47,42 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
+/// The machine that a node believes to be on.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    pub(crate) address: Ipv4Addr,
+    /// What the program is started by, such as `ip netns exec NAME`.
+    pub(crate) enter: Vec<String>,
+    /// What its environment has beside that of the test.
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self { address: Ipv4Addr::LOCALHOST, enter: Vec::new(), variables: Vec::new() }
+    }
+}
+
+/// Who is at an end of a link: a node, by its place, or all clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum End {
+    Node(usize),
+    Clients,
+}
+
+/// What a node listens for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Port {
+    Grpc,
+    Http,
+    Resp,
+}
+
 /// One node: its flags, and its process while it runs.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) id: String,
+    pub(crate) host: Host,
     pub(crate) grpc: u16,
     pub(crate) http: u16,
     pub(crate) resp: u16,
@@ -69,42 +101,67 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts `size` nodes with small log segments and `extra` flags.
     pub(crate) fn start(size: usize, extra: &[&str]) -> Self {
+        let mut cluster = Self::on(vec![Host::default(); size]);
+        let addresses: Vec<_> = cluster.nodes.iter().map(Node::addresses).collect();
+        cluster.connect(extra, |_, to, port| addresses[to][port as usize]);
+        cluster.nodes.iter_mut().for_each(Node::start);
+        cluster
+    }
+
+    /// Returns a node for each host, none of which knows the others or runs.
+    pub(crate) fn on(hosts: Vec<Host>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut nodes: Vec<Node> = (0..size)
-            .map(|at| {
-                let id = char::from(b'A' + u8::try_from(at).unwrap()).to_string();
-                let data_dir = dir.path().join(&id);
-                let [grpc, http, resp] = [free_port(), free_port(), free_port()];
-                Node { id, grpc, http, resp, data_dir, flags: Vec::new(), child: None }
-            })
-            .collect();
-        let list = |format: &dyn Fn(&Node) -> String| {
-            nodes.iter().map(format).collect::<Vec<_>>().join(",")
+        let node = |(at, host)| {
+            let id = char::from(b'A' + u8::try_from(at).unwrap()).to_string();
+            let data_dir = dir.path().join(&id);
+            let [grpc, http, resp] = [free_port(), free_port(), free_port()];
+            Node { id, host, grpc, http, resp, data_dir, flags: Vec::new(), child: None }
         };
-        let grpc = list(&|node| format!("{}=127.0.0.1:{}", node.id, node.grpc));
-        let http = list(&|node| format!("{}=http://127.0.0.1:{}", node.id, node.http));
-        let resp = list(&|node| format!("{}=127.0.0.1:{}", node.id, node.resp));
-        for node in &mut nodes {
+        let nodes = hosts.into_iter().enumerate().map(node).collect();
+        Self { nodes, dir }
+    }
+
+    /// Tells every node where it reaches the others, and where clients reach each: by `route`, from
+    /// whom, to which node, and for what.
+    pub(crate) fn connect(
+        &mut self,
+        extra: &[&str],
+        route: impl Fn(End, usize, Port) -> SocketAddr,
+    ) {
+        let ids: Vec<String> = self.nodes.iter().map(|node| node.id.clone()).collect();
+        let list = |from, port, scheme: &str| {
+            let item =
+                |(to, id): (usize, &String)| format!("{id}={scheme}{}", route(from, to, port));
+            ids.iter().enumerate().map(item).collect::<Vec<_>>().join(",")
+        };
+        for (at, node) in self.nodes.iter_mut().enumerate() {
             let ports = [node.grpc, node.http, node.resp].map(|port| port.to_string());
-            let data_dir = node.data_dir.to_str().unwrap();
             let flags = [
                 ["--node-id", &node.id],
+                ["--host", &node.host.address.to_string()],
                 ["--grpc-port", &ports[0]],
                 ["--http-port", &ports[1]],
                 ["--resp-port", &ports[2]],
-                ["--data-dir", data_dir],
-                ["--grpc-peers", &grpc],
-                ["--http-peers", &http],
-                ["--resp-peers", &resp],
+                ["--data-dir", node.data_dir.to_str().unwrap()],
+                ["--grpc-peers", &list(End::Node(at), Port::Grpc, "")],
+                ["--http-peers", &list(End::Clients, Port::Http, "http://")],
+                ["--resp-peers", &list(End::Clients, Port::Resp, "")],
             ];
             node.flags =
                 flags.as_flattened().iter().chain(extra).map(ToString::to_string).collect();
+            if !node.host.address.is_loopback() {
+                node.flags.push("--insecure-listen".to_owned());
+            }
             if !extra.contains(&"--wal-segment-bytes") {
                 node.flags.extend(["--wal-segment-bytes".to_owned(), (48 << 20).to_string()]);
             }
-            node.start();
         }
-        Self { nodes, dir }
+    }
+
+    /// Keeps the directory, with all data and logs, when the test is over, and says where it is.
+    pub(crate) fn keep(&mut self) -> &Path {
+        self.dir.disable_cleanup(true);
+        self.dir.path()
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -168,9 +225,41 @@ impl Node {
             let at = flags.iter().position(|known| known == flag).unwrap();
             flags[at + 1] = (*value).to_owned();
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_raftkv"));
-        command.arg("serve").args(flags).stdin(Stdio::null()).stdout(Stdio::null());
+        let program = env!("CARGO_BIN_EXE_raftkv").to_owned();
+        let words = [self.host.enter.as_slice(), &[program]].concat();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).arg("serve").args(flags);
+        command.envs(self.host.variables.iter().cloned());
+        // Who is to stop with us holds an end of a pipe whose other end is ours.
+        let is_bound = self.flags.iter().any(|flag| flag == "--stop-on-stdin-end");
+        let stdin = if is_bound { Stdio::piped() } else { Stdio::null() };
+        command.stdin(stdin).stdout(Stdio::null());
         command
+    }
+
+    /// Returns where the node listens, in the order of [`Port`].
+    pub(crate) fn addresses(&self) -> [SocketAddr; 3] {
+        [self.grpc, self.http, self.resp].map(|port| (self.host.address, port).into())
+    }
+
+    /// Returns where the node listens for something.
+    pub(crate) fn address(&self, port: Port) -> SocketAddr {
+        self.addresses()[port as usize]
+    }
+
+    /// Returns whether the process is to run, and how it has ended all the same.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().unwrap()
+    }
+
+    /// Returns whether the process is to run.
+    pub(crate) fn is_started(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Returns the process id.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     /// Sends the process a signal.
@@ -199,7 +288,7 @@ impl Node {
 
     /// Connects a Redis client, if the node accepts.
     pub(crate) fn try_resp(&self) -> Option<Resp> {
-        Resp::connect(self.resp).ok()
+        Resp::connect(self.address(Port::Resp)).ok()
     }
 
     /// Connects a Redis client, waiting until the node accepts.
@@ -209,13 +298,13 @@ impl Node {
 
     /// Returns `/status`, if the node answers.
     pub(crate) fn status(&self) -> Option<Json> {
-        let (status, body) = http_get(self.http, "/status").ok()?;
+        let (status, body) = http_get(self.address(Port::Http), "/status").ok()?;
         (status == 200).then(|| serde_json::from_slice(&body).unwrap())
     }
 
     /// Returns the index that is applied and the digest of the keyspace there.
     pub(crate) fn digest(&self) -> Option<(u64, String)> {
-        let (_, body) = http_get(self.http, "/status?digest=true").ok()?;
+        let (_, body) = http_get(self.address(Port::Http), "/status?digest=true").ok()?;
         let status: Json = serde_json::from_slice(&body).ok()?;
         Some((status["applied_index"].as_u64()?, status["digest"].as_str()?.to_owned()))
     }
