@@ -41,7 +41,7 @@ impl Attack {
     pub(crate) fn spawn(&mut self, act: impl FnOnce(Orders) + Send + 'static) {
         let orders = Orders { stop: Arc::clone(&self.stop), sent: Arc::clone(&self.sent) };
         self.threads.push(std::thread::spawn(move || {
-            let _ = rustix::process::nice(10);
+            let _ = rustix::process::nice(19);
             act(orders);
         }));
     }

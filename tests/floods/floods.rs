@@ -1,12 +1,13 @@
 //! The floods: what a client can do that means no good, or has a bug.
 
 use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use super::attack::{Attack, Orders, connect};
 use super::http2;
+use crate::process::Cluster;
 use crate::process::client::{Resp, Value, encode};
-use crate::process::{Cluster, Port};
 
 /// How large a flood is: full, or short beside other tests.
 #[derive(Clone, Copy, Debug)]
@@ -19,18 +20,25 @@ pub(crate) struct Scale {
 /// A flood: its name, and how it begins.
 pub(crate) struct Flood {
     pub(crate) name: &'static str,
+    /// Whether others must not notice. Else, what floods is served like them, and all wait longer.
+    pub(crate) is_cheap: bool,
     pub(crate) start: fn(&Cluster, usize, Scale) -> Result<Attack, String>,
 }
 
-pub(crate) const ALL: [Flood; 8] = [
-    Flood { name: "redirects", start: redirects },
-    Flood { name: "pipelines", start: pipelines },
-    Flood { name: "slow-readers", start: slow_readers },
-    Flood { name: "idle", start: idle },
-    Flood { name: "slow-loris", start: slow_loris },
-    Flood { name: "bombs", start: bombs },
-    Flood { name: "half-requests", start: half_requests },
-    Flood { name: "http2", start: http2_frames },
+pub(crate) const ALL: [Flood; 13] = [
+    Flood { name: "redirects", is_cheap: false, start: redirects },
+    Flood { name: "pipelines", is_cheap: false, start: pipelines },
+    Flood { name: "slow-readers", is_cheap: false, start: slow_readers },
+    Flood { name: "idle", is_cheap: true, start: idle },
+    Flood { name: "slow-loris", is_cheap: true, start: slow_loris },
+    Flood { name: "nothings", is_cheap: true, start: nothings },
+    Flood { name: "bombs", is_cheap: true, start: bombs },
+    Flood { name: "half-requests", is_cheap: true, start: half_requests },
+    Flood { name: "http2-settings", is_cheap: true, start: http2_settings },
+    Flood { name: "http2-pings", is_cheap: true, start: http2_pings },
+    Flood { name: "http2-continuations", is_cheap: true, start: http2_continuations },
+    Flood { name: "http2-resets", is_cheap: true, start: http2_resets },
+    Flood { name: "http2-connections", is_cheap: true, start: http2_connections },
 ];
 
 fn commands(count: usize, command: impl Fn(usize) -> Vec<Vec<u8>>) -> Vec<u8> {
@@ -134,22 +142,35 @@ fn slow_loris(cluster: &Cluster, leader: usize, scale: Scale) -> Result<Attack, 
     ] {
         let count = scale.many;
         attack.spawn(move |orders| {
-            let mut streams = Vec::new();
-            let mut at = 0;
-            while !orders.is_over() {
-                while streams.len() < count
-                    && let Ok(stream) = connect(port)
-                {
-                    streams.push(stream);
-                }
-                let byte = [*request.get(at).unwrap_or(&b'a')];
+            let mut streams: Vec<Option<(TcpStream, usize)>> = Vec::new();
+            streams.resize_with(count, || None);
+            let pause = Duration::from_secs(1) / u32::try_from(count).unwrap();
+            // Each has its moment in the second.
+            for at in (0..count).cycle().take_while(|_| !orders.is_over()) {
+                std::thread::sleep(pause);
+                let sent = streams[at].take().or_else(|| Some((connect(port).ok()?, 0)));
+                let Some((mut stream, sent)) = sent else { continue };
                 // Who is cut off comes again.
-                streams.retain_mut(|stream| stream.write_all(&byte).is_ok());
-                orders.count(streams.len() as u64);
-                at += 1;
-                orders.wait(Duration::from_secs(1));
+                if stream.write_all(&[*request.get(sent).unwrap_or(&b'a')]).is_ok() {
+                    orders.count(1);
+                    streams[at] = Some((stream, sent + 1));
+                }
             }
         });
+    }
+    Ok(attack)
+}
+
+/// Requests that ask for nothing, as fast as they can be sent: Redis takes the first for an empty
+/// request, and the others are no commands.
+fn nothings(cluster: &Cluster, leader: usize, scale: Scale) -> Result<Attack, String> {
+    let port = cluster.nodes[leader].resp;
+    let mut attack = Attack::default();
+    for nothing in ["*-1000000000\r\n", "$536870912\r\n", "x\n"].map(|text| text.repeat(1000)) {
+        for _ in 0..scale.few / 2 {
+            let nothing = nothing.clone().into_bytes();
+            attack.spawn(move |orders| orders.repeat(port, b"", &nothing, 1000, true));
+        }
     }
     Ok(attack)
 }
@@ -162,8 +183,6 @@ fn bombs(cluster: &Cluster, leader: usize, scale: Scale) -> Result<Attack, Strin
     let bombs = [
         "*1000000000\r\n",
         "*2147483647\r\n$536870912\r\n",
-        "$536870912\r\n",
-        "*-1000000000\r\n",
         "*1\r\n$-1\r\n",
         &nested,
         &inline,
@@ -211,27 +230,49 @@ fn half_requests(cluster: &Cluster, leader: usize, scale: Scale) -> Result<Attac
     Ok(attack)
 }
 
-/// HTTP/2 frames to the port for other nodes: whoever reaches it may try.
-fn http2_frames(cluster: &Cluster, leader: usize, scale: Scale) -> Result<Attack, String> {
-    let port = cluster.nodes[leader].address(Port::Grpc).port();
+/// Two connections that repeat HTTP/2 frames, to the port for other nodes: whoever reaches it may
+/// try.
+fn frames(cluster: &Cluster, leader: usize, opening: &[u8], again: &[u8], count: u64) -> Attack {
+    let port = cluster.nodes[leader].grpc;
     let mut attack = Attack::default();
-    let opening = http2::opening();
-    let floods: [(Vec<u8>, Vec<u8>, u64); 4] = [
-        (opening.clone(), http2::settings(200), 200),
-        (opening.clone(), http2::pings(200), 200),
-        ([opening.clone(), http2::endless_head()].concat(), http2::continuations(4), 4),
-        // Numbers of streams only rise: the second time they are an error of the connection, and
-        // the next connection begins.
-        (opening.clone(), http2::resets(1, 400), 400),
-    ];
-    for (opening, again, count) in floods {
+    for _ in 0..2 {
+        let (opening, again) = (opening.to_vec(), again.to_vec());
         attack.spawn(move |orders| orders.repeat(port, &opening, &again, count, true));
     }
-    // Most of these never speak HTTP/2, and are cut off; the others never answer a ping.
+    attack
+}
+
+/// Settings that each want to be acknowledged.
+fn http2_settings(cluster: &Cluster, leader: usize, _scale: Scale) -> Result<Attack, String> {
+    Ok(frames(cluster, leader, &http2::opening(), &http2::settings(200), 200))
+}
+
+/// Pings that each want to be answered.
+fn http2_pings(cluster: &Cluster, leader: usize, _scale: Scale) -> Result<Attack, String> {
+    Ok(frames(cluster, leader, &http2::opening(), &http2::pings(200), 200))
+}
+
+/// A head that never ends.
+fn http2_continuations(cluster: &Cluster, leader: usize, _scale: Scale) -> Result<Attack, String> {
+    let opening = [http2::opening(), http2::endless_head()].concat();
+    Ok(frames(cluster, leader, &opening, &http2::continuations(4), 4))
+}
+
+/// Streams that are reset as soon as they are opened. Their numbers only rise: the second time they
+/// are an error of the connection, and the next connection begins.
+fn http2_resets(cluster: &Cluster, leader: usize, _scale: Scale) -> Result<Attack, String> {
+    Ok(frames(cluster, leader, &http2::opening(), &http2::resets(1, 400), 400))
+}
+
+/// Connections to the port for other nodes: some say nothing and are cut off, the others never
+/// answer a ping.
+fn http2_connections(cluster: &Cluster, leader: usize, scale: Scale) -> Result<Attack, String> {
+    let port = cluster.nodes[leader].grpc;
+    let mut attack = Attack::default();
     for at in 0..scale.many / 4 {
         let mut stream = connect(port).map_err(|error| error.to_string())?;
         if at % 2 == 0 {
-            stream.write_all(&opening).map_err(|error| error.to_string())?;
+            stream.write_all(&http2::opening()).map_err(|error| error.to_string())?;
         }
         attack.hold([stream]);
     }

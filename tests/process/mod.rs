@@ -101,16 +101,21 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts `size` nodes with small log segments and `extra` flags.
     pub(crate) fn start(size: usize, extra: &[&str]) -> Self {
-        let mut cluster = Self::on(vec![Host::default(); size]);
-        let addresses: Vec<_> = cluster.nodes.iter().map(Node::addresses).collect();
-        cluster.connect(extra, |_, to, port| addresses[to][port as usize]);
-        cluster.nodes.iter_mut().for_each(Node::start);
+        let mut cluster = Self::on(vec![Host::default(); size], tempfile::tempdir().unwrap());
+        cluster.start_all(extra);
         cluster
     }
 
-    /// Returns a node for each host, none of which knows the others or runs.
-    pub(crate) fn on(hosts: Vec<Host>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+    /// Lets the nodes know each other and starts them.
+    pub(crate) fn start_all(&mut self, extra: &[&str]) {
+        let addresses: Vec<_> = self.nodes.iter().map(Node::addresses).collect();
+        self.connect(extra, |_, to, port| addresses[to][port as usize]);
+        self.nodes.iter_mut().for_each(Node::start);
+    }
+
+    /// Returns a node for each host, with their data in `dir`, none of which knows the others or
+    /// runs.
+    pub(crate) fn on(hosts: Vec<Host>, dir: tempfile::TempDir) -> Self {
         let node = |(at, host)| {
             let id = char::from(b'A' + u8::try_from(at).unwrap()).to_string();
             let data_dir = dir.path().join(&id);

@@ -85,7 +85,8 @@ pub(crate) fn build(
         Some(namespaces) => namespaces.host(at, variables),
         None => Host { variables, ..Host::default() },
     };
-    let cluster = Cluster::on(variables.into_iter().enumerate().map(host).collect());
+    let hosts = variables.into_iter().enumerate().map(host).collect();
+    let cluster = Cluster::on(hosts, tempfile::tempdir().map_err(|error| error.to_string())?);
     let addresses: Vec<_> = cluster.nodes.iter().map(|node| node.addresses()).collect();
     let links: Box<dyn Links> = match namespaces {
         Some(namespaces) => Box::new(namespaces.leading_to(addresses)),
