@@ -28,8 +28,8 @@ const CONNECTIONS_MAX: usize = 256;
 const PREFACE_DEADLINE: Duration = Duration::from_secs(5);
 /// The first bytes of every HTTP/2 connection (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// What is read at once, before it is the turn of others: frames of a few bytes, each of which wants
-/// an answer, would have the loop to themselves else.
+/// What is read at once, before it is the turn of others: frames of a few bytes that each want an
+/// answer would have the loop to themselves else.
 const TURN_BYTES: usize = 16 << 10;
 /// The wait after the system refused to accept, out of file descriptors mostly.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -162,5 +162,46 @@ impl AsyncWrite for Connection {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_talks_without_end_lets_others_have_their_turn() -> io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let mut talker = TcpStream::connect(listener.local_addr()?).await?;
+        let (stream, _) = listener.accept().await?;
+        let slot = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("one is free");
+        let talks = tokio::spawn(async move {
+            talker.write_all(PREFACE).await?;
+            talker.write_all(&vec![0; 16 << 20]).await
+        });
+        let mut connection = check(stream, slot).await?.expect("it begins as HTTP/2 does");
+        let turns = Arc::new(AtomicUsize::new(0));
+        let others = Arc::clone(&turns);
+        let counting = tokio::spawn(async move {
+            loop {
+                others.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        let (mut at_once, mut most, mut seen) = (0, 0, 0);
+        let mut buffer = vec![0; 4 << 10];
+        while let read @ 1.. = connection.read(&mut buffer).await? {
+            let now = turns.load(Ordering::Relaxed);
+            at_once = if now == seen { at_once + read } else { read };
+            (seen, most) = (now, most.max(at_once));
+        }
+        talks.await.expect("no panic")?;
+        counting.abort();
+        assert!(most <= TURN_BYTES + buffer.len(), "{most} bytes at once");
+        Ok(())
     }
 }

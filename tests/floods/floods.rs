@@ -33,7 +33,7 @@ pub(crate) const ALL: [Flood; 13] = [
     Flood { name: "slow-loris", is_cheap: true, start: slow_loris },
     Flood { name: "nothings", is_cheap: true, start: nothings },
     Flood { name: "bombs", is_cheap: true, start: bombs },
-    Flood { name: "half-requests", is_cheap: true, start: half_requests },
+    Flood { name: "half-requests", is_cheap: false, start: half_requests },
     Flood { name: "http2-settings", is_cheap: true, start: http2_settings },
     Flood { name: "http2-pings", is_cheap: true, start: http2_pings },
     Flood { name: "http2-continuations", is_cheap: true, start: http2_continuations },
@@ -212,7 +212,7 @@ fn half_requests(cluster: &Cluster, leader: usize, scale: Scale) -> Result<Attac
     let half = std::sync::Arc::new(half.concat());
     for _ in 0..scale.few {
         let half = std::sync::Arc::clone(&half);
-        let count = scale.many / 50;
+        let count = scale.many * 3 / 40;
         attack.spawn(move |orders| {
             let mut streams = Vec::new();
             for _ in 0..count {

