@@ -134,6 +134,20 @@ impl Fault {
         }
     }
 
+    /// Returns whether it takes the leader from the others, or the others from the leader.
+    fn is_of_leader(self) -> bool {
+        matches!(
+            self,
+            Self::IsolateLeader
+                | Self::IsolateLeaderFromAll
+                | Self::DeafLeader
+                | Self::MuteLeader
+                | Self::KillLeader
+                | Self::PauseLeader
+                | Self::HungDiskOfLeader
+        )
+    }
+
     /// Returns how long it lasts, in milliseconds, from and to.
     fn lasts(self) -> std::ops::Range<u64> {
         match self {
@@ -165,6 +179,10 @@ pub(crate) fn draw(seed: u64, round: u64, length: Duration, of: &[Fault]) -> Vec
     let mut steps = Vec::new();
     let mut total = Duration::ZERO;
     while total < length {
+        // Half of all that happens happens to the leader: that is where it is most dangerous.
+        let targeted: Vec<Fault> =
+            of.iter().copied().filter(|fault| fault.is_of_leader()).collect();
+        let of = if targeted.is_empty() || random.one_in(2) { of } else { &targeted };
         let first = random.pick(of);
         let mut faults = vec![first];
         let second = random.pick(of);

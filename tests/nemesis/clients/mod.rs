@@ -30,10 +30,17 @@ const HTTP: u32 = 4;
 const WANDERS_ONE_IN: u32 = 3;
 /// The longest pipeline.
 const PIPELINE: u64 = 8;
-/// How long a client waits for an answer, at most. Long enough for most elections, and short enough
-/// to be elsewhere before the end of many a pause.
-const PATIENCE: Duration = Duration::from_millis(2500);
-const PATIENCE_WANDERING: Duration = Duration::from_millis(700);
+/// How long clients wait for an answer, by turns. Some are patient enough for most elections; others
+/// are soon elsewhere, so that there is something that a leader of old does not know.
+const PATIENCE: [Duration; 4] = [
+    Duration::from_millis(2500),
+    Duration::from_millis(250),
+    Duration::from_millis(1000),
+    Duration::from_millis(500),
+];
+/// The same for those who wander, and for who reads everything at the end.
+const PATIENCE_WANDERING: Duration = Duration::from_millis(250);
+const PATIENCE_READING: Duration = Duration::from_secs(5);
 /// How long a client thinks before it asks again, and how much longer when it was refused.
 const THINK_MS: u64 = 6;
 const BACKOFF_MS: u64 = 60;
@@ -106,7 +113,8 @@ struct Client {
 
 impl Client {
     fn patience(&self) -> Duration {
-        if self.wanders { PATIENCE_WANDERING } else { PATIENCE }
+        let patience = PATIENCE[self.number as usize % PATIENCE.len()];
+        if self.wanders { PATIENCE_WANDERING } else { patience }
     }
 
     /// Waits before the next request; longer after a refusal.
@@ -277,7 +285,7 @@ pub(crate) fn read_all(
         if Instant::now() > deadline {
             return Err(format!("only {} of {} keys could be read", found.len(), keys.len()));
         }
-        let read = Resp::connect_within(places.resp[target % places.resp.len()], PATIENCE);
+        let read = Resp::connect_within(places.resp[target % places.resp.len()], PATIENCE_READING);
         let read = read.map_err(|_| ()).and_then(|mut connection| {
             while let Some(at) = (found.len() < keys.len()).then_some(found.len()) {
                 let some = &keys[at..keys.len().min(at + READ_AT_ONCE)];
