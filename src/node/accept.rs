@@ -1,12 +1,14 @@
 //! The gRPC listener: who may hand a connection to HTTP/2, and how many may.
 //!
 //! HTTP/2 itself has no time limit for a peer that connects and says nothing. So a connection must
-//! show the preface of HTTP/2 first, soon; after that, keep-alive pings find the dead ones.
+//! show the preface of HTTP/2 first, soon; after that, keep-alive pings find the dead ones. Nor has
+//! it a limit for one that talks without end; so after some bytes it is the turn of others.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -26,6 +28,9 @@ const CONNECTIONS_MAX: usize = 256;
 const PREFACE_DEADLINE: Duration = Duration::from_secs(5);
 /// The first bytes of every HTTP/2 connection (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What is read at once, before it is the turn of others: frames of a few bytes that each want an
+/// answer would have the loop to themselves else.
+const TURN_BYTES: usize = 16 << 10;
 /// The wait after the system refused to accept, out of file descriptors mostly.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -80,15 +85,20 @@ async fn check(
     stream.set_nodelay(true)?;
     let mut begin = [0; PREFACE.len()];
     stream.read_exact(&mut begin).await?;
-    Ok((begin == *PREFACE).then_some(Connection { unread: PREFACE, stream, _slot: slot }))
+    let connection =
+        Connection { unread: PREFACE, stream, read_bytes: 0, giving_way: None, _slot: slot };
+    Ok((begin == *PREFACE).then_some(connection))
 }
 
 /// A connection whose preface was looked at, and that gives its place back when it is dropped.
-#[derive(Debug)]
 struct Connection {
     /// What is read before the rest of the stream: the preface, or what is left of it.
     unread: &'static [u8],
     stream: TcpStream,
+    /// What was read since it was last the turn of others.
+    read_bytes: usize,
+    /// While it is.
+    giving_way: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -110,7 +120,18 @@ impl AsyncRead for Connection {
             self.unread = later;
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        if let Some(giving_way) = &mut self.giving_way {
+            ready!(giving_way.as_mut().poll(context));
+            self.giving_way = None;
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.read_bytes += buffer.filled().len() - before;
+        if self.read_bytes >= TURN_BYTES {
+            self.read_bytes = 0;
+            self.giving_way = Some(Box::pin(tokio::task::yield_now()));
+        }
+        read
     }
 }
 
@@ -141,5 +162,46 @@ impl AsyncWrite for Connection {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_talks_without_end_lets_others_have_their_turn() -> io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let mut talker = TcpStream::connect(listener.local_addr()?).await?;
+        let (stream, _) = listener.accept().await?;
+        let slot = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("one is free");
+        let talks = tokio::spawn(async move {
+            talker.write_all(PREFACE).await?;
+            talker.write_all(&vec![0; 16 << 20]).await
+        });
+        let mut connection = check(stream, slot).await?.expect("it begins as HTTP/2 does");
+        let turns = Arc::new(AtomicUsize::new(0));
+        let others = Arc::clone(&turns);
+        let counting = tokio::spawn(async move {
+            loop {
+                others.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        let (mut at_once, mut most, mut seen) = (0, 0, 0);
+        let mut buffer = vec![0; 4 << 10];
+        while let read @ 1.. = connection.read(&mut buffer).await? {
+            let now = turns.load(Ordering::Relaxed);
+            at_once = if now == seen { at_once + read } else { read };
+            (seen, most) = (now, most.max(at_once));
+        }
+        talks.await.expect("no panic")?;
+        counting.abort();
+        assert!(most <= TURN_BYTES + buffer.len(), "{most} bytes at once");
+        Ok(())
     }
 }

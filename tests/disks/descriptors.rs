@@ -22,7 +22,7 @@ pub(crate) fn exhausted(lab: &Lab) {
     let mut machines = Machines::start(lab, 512 << 20);
     for node in &mut machines.cluster.nodes {
         node.kill();
-        node.started_by.extend(["prlimit".to_owned(), format!("--nofile={FILES}:{FILES}")]);
+        node.host.enter.extend(["prlimit".to_owned(), format!("--nofile={FILES}:{FILES}")]);
         node.start();
     }
     machines.cluster.leader();

@@ -97,7 +97,7 @@ impl Machines {
         let flags = ["--snapshot-log-bytes", "262144"];
         let mut cluster = Cluster::in_data_dirs(&data_dirs, &flags);
         for node in &mut cluster.nodes {
-            node.started_by = ["setpriv", "--pdeathsig", "KILL"].map(str::to_owned).to_vec();
+            node.host.enter = ["setpriv", "--pdeathsig", "KILL"].map(str::to_owned).to_vec();
         }
         cluster.start_all();
         cluster.leader();

@@ -2,11 +2,36 @@
 //! time limit.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// No answer takes longer, on the slowest machine.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Where a server listens: on a port of loopback, or anywhere.
+pub(crate) trait Address: Copy {
+    fn address(self) -> SocketAddr;
+}
+
+impl Address for u16 {
+    fn address(self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self).into()
+    }
+}
+
+impl Address for SocketAddr {
+    fn address(self) -> SocketAddr {
+        self
+    }
+}
+
+fn open(at: impl Address, patience: Duration) -> io::Result<BufReader<TcpStream>> {
+    let stream = TcpStream::connect_timeout(&at.address(), patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
+    stream.set_nodelay(true)?;
+    Ok(BufReader::new(stream))
+}
 
 /// A RESP value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,12 +53,13 @@ pub(crate) struct Resp {
 }
 
 impl Resp {
-    pub(crate) fn connect(port: u16) -> io::Result<Self> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
-        stream.set_write_timeout(Some(ANSWER_DEADLINE))?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream) })
+    pub(crate) fn connect(at: impl Address) -> io::Result<Self> {
+        Self::connect_within(at, ANSWER_DEADLINE)
+    }
+
+    /// Connects; neither that nor an answer may take longer than `patience`.
+    pub(crate) fn connect_within(at: impl Address, patience: Duration) -> io::Result<Self> {
+        Ok(Self { stream: open(at, patience)? })
     }
 
     /// Sends a command and returns its reply. An error is of the connection: the outcome is unknown
@@ -95,7 +121,7 @@ impl Resp {
     }
 }
 
-/// Appends a command as it is sent.
+/// Adds a request to those that are sent together.
 pub(crate) fn encode<A: AsRef<[u8]>>(args: &[A], request: &mut Vec<u8>) {
     request.extend(format!("*{}\r\n", args.len()).as_bytes());
     for arg in args.iter().map(AsRef::as_ref) {
@@ -148,39 +174,76 @@ impl Value {
 }
 
 /// Sends a GET and returns status and body.
-pub(crate) fn http_get(port: u16, path: &str) -> io::Result<(u16, Vec<u8>)> {
-    http(port, "GET", path, b"")
+pub(crate) fn http_get(at: impl Address, path: &str) -> io::Result<(u16, Vec<u8>)> {
+    http(at, "GET", path, b"")
 }
 
 /// Sends a request with a JSON body and returns status and body.
-pub(crate) fn http(port: u16, method: &str, path: &str, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
-    let length = body.len();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
-    )?;
-    stream.write_all(body)?;
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.ok_or(io::ErrorKind::InvalidData)?;
-    let mut length = None;
-    loop {
-        line.clear();
-        reader.read_line(&mut line)?;
-        let header = line.trim_end().to_ascii_lowercase();
-        if header.is_empty() {
-            break;
-        }
-        if let Some(value) = header.strip_prefix("content-length:") {
-            length = value.trim().parse::<usize>().ok();
-        }
+pub(crate) fn http(
+    at: impl Address,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> io::Result<(u16, Vec<u8>)> {
+    Http::connect_within(at, ANSWER_DEADLINE)?.call(method, path, &["Connection: close"], body)
+}
+
+/// A connection that speaks HTTP/1.1.
+#[derive(Debug)]
+pub(crate) struct Http {
+    stream: BufReader<TcpStream>,
+}
+
+impl Http {
+    /// Connects; neither that nor an answer may take longer than `patience`.
+    pub(crate) fn connect_within(at: impl Address, patience: Duration) -> io::Result<Self> {
+        Ok(Self { stream: open(at, patience)? })
     }
-    let mut body = vec![0; length.unwrap_or(0)];
-    reader.read_exact(&mut body)?;
-    Ok((status, body))
+
+    /// Sends a request with a JSON body and more header lines, and returns status and body.
+    pub(crate) fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: &[u8],
+    ) -> io::Result<(u16, Vec<u8>)> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
+        for header in headers {
+            request.push_str(header);
+            request.push_str("\r\n");
+        }
+        let length = body.len();
+        request.push_str(&format!(
+            "Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        ));
+        let mut request = request.into_bytes();
+        request.extend(body);
+        self.stream.get_mut().write_all(&request)?;
+        self.receive()
+    }
+
+    fn receive(&mut self) -> io::Result<(u16, Vec<u8>)> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.ok_or(io::ErrorKind::InvalidData)?;
+        let mut length = None;
+        loop {
+            line.clear();
+            if self.stream.read_line(&mut line)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let header = line.trim_end().to_ascii_lowercase();
+            if header.is_empty() {
+                break;
+            }
+            if let Some(value) = header.strip_prefix("content-length:") {
+                length = value.trim().parse::<usize>().ok();
+            }
+        }
+        let mut body = vec![0; length.unwrap_or(0)];
+        self.stream.read_exact(&mut body)?;
+        Ok((status, body))
+    }
 }

@@ -11,7 +11,7 @@ pub(crate) mod load;
 
 use std::borrow::BorrowMut;
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -49,21 +49,46 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
-/// Returns the name of the node in this place: A, B, …
-fn name(at: usize) -> String {
-    char::from(b'A' + u8::try_from(at).unwrap()).to_string()
+/// The machine that a node believes to be on.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    pub(crate) address: Ipv4Addr,
+    /// What the program is started by, such as `ip netns exec NAME`.
+    pub(crate) enter: Vec<String>,
+    /// What its environment has beside that of the test.
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self { address: Ipv4Addr::LOCALHOST, enter: Vec::new(), variables: Vec::new() }
+    }
+}
+
+/// Who is at an end of a link: a node, by its place, or all clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum End {
+    Node(usize),
+    Clients,
+}
+
+/// What a node listens for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Port {
+    Grpc,
+    Http,
+    Resp,
 }
 
 /// One node: its flags, and its process while it runs.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) id: String,
+    pub(crate) host: Host,
     pub(crate) grpc: u16,
     pub(crate) http: u16,
     pub(crate) resp: u16,
     pub(crate) data_dir: PathBuf,
-    /// The program that starts it and its arguments; none for most.
-    pub(crate) started_by: Vec<String>,
     /// What it says on standard error.
     log: PathBuf,
     /// How much of that is of earlier runs.
@@ -72,7 +97,7 @@ pub(crate) struct Node {
     child: Option<Child>,
 }
 
-/// A cluster, with a directory for its logs, and for its data where nobody says otherwise.
+/// A cluster in a directory of its own.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
@@ -82,56 +107,27 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts `size` nodes with small log segments and `extra` flags.
     pub(crate) fn start(size: usize, extra: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let data_dirs: Vec<PathBuf> = (0..size).map(|at| dir.path().join(name(at))).collect();
-        let mut cluster = Self::build(dir, &data_dirs, extra);
+        let mut cluster = Self::on(vec![Host::default(); size], tempfile::tempdir().unwrap());
+        cluster.connect_directly(extra);
         cluster.start_all();
         cluster
     }
 
     /// Returns a cluster with a node for each of these directories. None of them runs yet.
     pub(crate) fn in_data_dirs(data_dirs: &[PathBuf], extra: &[&str]) -> Self {
-        Self::build(tempfile::tempdir().unwrap(), data_dirs, extra)
+        let hosts = vec![Host::default(); data_dirs.len()];
+        let mut cluster = Self::on(hosts, tempfile::tempdir().unwrap());
+        for (node, data_dir) in cluster.nodes.iter_mut().zip(data_dirs) {
+            node.data_dir.clone_from(data_dir);
+        }
+        cluster.connect_directly(extra);
+        cluster
     }
 
-    fn build(dir: tempfile::TempDir, data_dirs: &[PathBuf], extra: &[&str]) -> Self {
-        let mut nodes: Vec<Node> = (0..)
-            .zip(data_dirs)
-            .map(|(at, data_dir)| {
-                let (id, log) = (name(at), dir.path().join(name(at)).with_extension("log"));
-                let [grpc, http, resp] = [free_port(), free_port(), free_port()];
-                let data_dir = data_dir.clone();
-                let (started_by, log_before, flags) = (Vec::new(), 0, Vec::new());
-                let child = None;
-                Node { id, grpc, http, resp, data_dir, started_by, log, log_before, flags, child }
-            })
-            .collect();
-        let list = |format: &dyn Fn(&Node) -> String| {
-            nodes.iter().map(format).collect::<Vec<_>>().join(",")
-        };
-        let grpc = list(&|node| format!("{}=127.0.0.1:{}", node.id, node.grpc));
-        let http = list(&|node| format!("{}=http://127.0.0.1:{}", node.id, node.http));
-        let resp = list(&|node| format!("{}=127.0.0.1:{}", node.id, node.resp));
-        for node in &mut nodes {
-            let ports = [node.grpc, node.http, node.resp].map(|port| port.to_string());
-            let data_dir = node.data_dir.to_str().unwrap();
-            let flags = [
-                ["--node-id", &node.id],
-                ["--grpc-port", &ports[0]],
-                ["--http-port", &ports[1]],
-                ["--resp-port", &ports[2]],
-                ["--data-dir", data_dir],
-                ["--grpc-peers", &grpc],
-                ["--http-peers", &http],
-                ["--resp-peers", &resp],
-            ];
-            node.flags =
-                flags.as_flattened().iter().chain(extra).map(ToString::to_string).collect();
-            if !extra.contains(&"--wal-segment-bytes") {
-                node.flags.extend(["--wal-segment-bytes".to_owned(), (48 << 20).to_string()]);
-            }
-        }
-        Self { nodes, dir }
+    /// Lets the nodes know each other by where they listen.
+    pub(crate) fn connect_directly(&mut self, extra: &[&str]) {
+        let addresses: Vec<_> = self.nodes.iter().map(Node::addresses).collect();
+        self.connect(extra, |_, to, port| addresses[to][port as usize]);
     }
 
     /// Starts the nodes that do not run.
@@ -139,6 +135,64 @@ impl Cluster {
         for node in self.nodes.iter_mut().filter(|node| node.child.is_none()) {
             node.start();
         }
+    }
+
+    /// Returns a node for each host, with their data in `dir`, none of which knows the others or
+    /// runs.
+    pub(crate) fn on(hosts: Vec<Host>, dir: tempfile::TempDir) -> Self {
+        let node = |(at, host)| {
+            let id = char::from(b'A' + u8::try_from(at).unwrap()).to_string();
+            let data_dir = dir.path().join(&id);
+            let (log, log_before) = (data_dir.with_extension("log"), 0);
+            let [grpc, http, resp] = [free_port(), free_port(), free_port()];
+            let (flags, child) = (Vec::new(), None);
+            Node { id, host, grpc, http, resp, data_dir, log, log_before, flags, child }
+        };
+        let nodes = hosts.into_iter().enumerate().map(node).collect();
+        Self { nodes, dir }
+    }
+
+    /// Tells every node where it reaches the others, and where clients reach each: by `route`, from
+    /// whom, to which node, and for what.
+    pub(crate) fn connect(
+        &mut self,
+        extra: &[&str],
+        route: impl Fn(End, usize, Port) -> SocketAddr,
+    ) {
+        let ids: Vec<String> = self.nodes.iter().map(|node| node.id.clone()).collect();
+        let list = |from, port, scheme: &str| {
+            let item =
+                |(to, id): (usize, &String)| format!("{id}={scheme}{}", route(from, to, port));
+            ids.iter().enumerate().map(item).collect::<Vec<_>>().join(",")
+        };
+        for (at, node) in self.nodes.iter_mut().enumerate() {
+            let ports = [node.grpc, node.http, node.resp].map(|port| port.to_string());
+            let flags = [
+                ["--node-id", &node.id],
+                ["--host", &node.host.address.to_string()],
+                ["--grpc-port", &ports[0]],
+                ["--http-port", &ports[1]],
+                ["--resp-port", &ports[2]],
+                ["--data-dir", node.data_dir.to_str().unwrap()],
+                ["--grpc-peers", &list(End::Node(at), Port::Grpc, "")],
+                ["--http-peers", &list(End::Clients, Port::Http, "http://")],
+                ["--resp-peers", &list(End::Clients, Port::Resp, "")],
+            ];
+            node.flags =
+                flags.as_flattened().iter().chain(extra).map(ToString::to_string).collect();
+            if !node.host.address.is_loopback() {
+                node.flags.push("--insecure-listen".to_owned());
+            }
+            if !extra.contains(&"--wal-segment-bytes") {
+                node.flags.extend(["--wal-segment-bytes".to_owned(), (48 << 20).to_string()]);
+            }
+        }
+    }
+
+    /// Keeps the directory, with all data and logs, when the test is over, and says where it is.
+    pub(crate) fn keep(&mut self) -> &Path {
+        self.dir.disable_cleanup(true);
+        self.dir.path()
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -213,15 +267,40 @@ impl Node {
             flags[at + 1] = (*value).to_owned();
         }
         let program = env!("CARGO_BIN_EXE_raftkv").to_owned();
-        let words: Vec<&String> = self.started_by.iter().chain([&program]).collect();
-        let mut command = Command::new(words[0]);
+        let words = [self.host.enter.as_slice(), &[program]].concat();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).arg("serve").args(flags);
+        command.envs(self.host.variables.iter().cloned());
+        // Who is to stop with us holds an end of a pipe whose other end is ours.
+        let is_bound = self.flags.iter().any(|flag| flag == "--stop-on-stdin-end");
+        let stdin = if is_bound { Stdio::piped() } else { Stdio::null() };
+        command.stdin(stdin).stdout(Stdio::null());
         command
-            .args(&words[1..])
-            .arg("serve")
-            .args(flags)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        command
+    }
+
+    /// Returns where the node listens, in the order of [`Port`].
+    pub(crate) fn addresses(&self) -> [SocketAddr; 3] {
+        [self.grpc, self.http, self.resp].map(|port| (self.host.address, port).into())
+    }
+
+    /// Returns where the node listens for something.
+    pub(crate) fn address(&self, port: Port) -> SocketAddr {
+        self.addresses()[port as usize]
+    }
+
+    /// Returns whether the process is to run, and how it has ended all the same.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().unwrap()
+    }
+
+    /// Returns whether the process was started and has not been seen to end.
+    pub(crate) fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Returns the id of the process, which was started.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
     }
 
     /// Sends the process a signal.
@@ -234,16 +313,6 @@ impl Node {
     pub(crate) fn kill(&mut self) {
         self.signal(Signal::KILL);
         self.child.take().unwrap().wait().unwrap();
-    }
-
-    /// Returns whether the process was started and has not been seen to end.
-    pub(crate) fn is_running(&self) -> bool {
-        self.child.is_some()
-    }
-
-    /// Returns the id of the process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.as_ref().unwrap().id()
     }
 
     /// Asks the process to stop, and waits until it has.
@@ -260,7 +329,7 @@ impl Node {
 
     /// Connects a Redis client, if the node accepts.
     pub(crate) fn try_resp(&self) -> Option<Resp> {
-        Resp::connect(self.resp).ok()
+        Resp::connect(self.address(Port::Resp)).ok()
     }
 
     /// Connects a Redis client, waiting until the node accepts.
@@ -270,13 +339,13 @@ impl Node {
 
     /// Returns `/status`, if the node answers.
     pub(crate) fn status(&self) -> Option<Json> {
-        let (status, body) = http_get(self.http, "/status").ok()?;
+        let (status, body) = http_get(self.address(Port::Http), "/status").ok()?;
         (status == 200).then(|| serde_json::from_slice(&body).unwrap())
     }
 
     /// Returns the index that is applied and the digest of the keyspace there.
     pub(crate) fn digest(&self) -> Option<(u64, String)> {
-        let (_, body) = http_get(self.http, "/status?digest=true").ok()?;
+        let (_, body) = http_get(self.address(Port::Http), "/status?digest=true").ok()?;
         let status: Json = serde_json::from_slice(&body).ok()?;
         Some((status["applied_index"].as_u64()?, status["digest"].as_str()?.to_owned()))
     }

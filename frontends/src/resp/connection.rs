@@ -26,6 +26,11 @@ use crate::{Cluster, Kv};
 /// What is read at once to begin with; doubled while it is not enough.
 const READ_BYTES_MIN: usize = 4 * 1024;
 const READ_BYTES_MAX: usize = 64 * 1024;
+/// After so much work it is the turn of others, in bytes that are read or understood. Else a client
+/// that sends faster than it is served would have the loop to itself, also for what costs nothing.
+const TURN_BYTES: usize = 16 * 1024;
+/// What a request costs beside its bytes, in bytes.
+const REQUEST_BYTES: usize = 64;
 /// Commands with fewer arguments than this need no allocation to be looked at.
 const FEW: usize = 12;
 
@@ -41,6 +46,8 @@ pub(super) struct Connection<'a, K, R, W> {
     input: Vec<u8>,
     share: Share<'a>,
     read_bytes: usize,
+    /// The work since it was last the turn of others.
+    worked_bytes: usize,
     is_at_end: bool,
     encoder: Encoder,
     output: BytesMut,
@@ -93,6 +100,7 @@ where
             input: Vec::new(),
             share: Share::of(&server.held),
             read_bytes: READ_BYTES_MIN,
+            worked_bytes: 0,
             is_at_end: false,
             encoder: Encoder::default(),
             output: BytesMut::new(),
@@ -148,7 +156,17 @@ where
         } else if read < self.read_bytes / 8 {
             self.read_bytes = (self.read_bytes / 2).max(READ_BYTES_MIN);
         }
+        self.give_way(read).await;
         Ok(read > 0)
+    }
+
+    /// Takes note of work that was done, and lets others do theirs when it is their turn.
+    async fn give_way(&mut self, worked_bytes: usize) {
+        self.worked_bytes += worked_bytes;
+        if self.worked_bytes >= TURN_BYTES {
+            self.worked_bytes = 0;
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Returns whether this request has grown when all together are too large already.
@@ -204,6 +222,12 @@ where
             if flow != Flow::More {
                 break flow;
             }
+            // Small requests may have large answers: an ECHO of 8 MiB is not to be held a thousand
+            // times, nor an error for each byte.
+            if turn.local.len() >= self.server.options.max_output_bytes {
+                self.execute(turn, input).await?;
+            }
+            self.give_way(length + REQUEST_BYTES).await;
         };
         self.server.stats.commands_processed.add(count);
         if count > 0 {
@@ -322,10 +346,6 @@ where
         };
         if let Some(reply) = reply {
             self.answer(turn, reply, false);
-        }
-        // An ECHO of 8 MiB is not to be held a thousand times.
-        if turn.local.len() >= self.server.options.max_output_bytes {
-            self.execute(turn, input).await?;
         }
         Ok(flow)
     }

@@ -1,0 +1,127 @@
+//! A client that sends faster than it can be served does not have the loop to itself.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use raftkv_frontends::resp::{Options, Server};
+use support::Memory;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The most that is read at once.
+const READ_BYTES_MAX: usize = 64 << 10;
+
+/// What happens on one thread: bytes that a client sends and is sent, and turns of somebody else.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Read since it was last the turn of others, and the most that ever was.
+    read: AtomicUsize,
+    most_read: AtomicUsize,
+    written: AtomicUsize,
+    turns: AtomicUsize,
+    /// Turns of others before the first byte was written.
+    turns_unanswered: AtomicUsize,
+    is_over: AtomicBool,
+}
+
+/// A client that always has more to say, up to some length, and always takes what it is sent.
+#[derive(Debug)]
+struct Eager {
+    said: Vec<u8>,
+    position: usize,
+    counts: Arc<Counts>,
+}
+
+impl AsyncRead for Eager {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let rest = &self.said[self.position..];
+        let bytes = rest.len().min(buffer.remaining()).min(READ_BYTES_MAX);
+        buffer.put_slice(&rest[..bytes]);
+        self.position += bytes;
+        let read = self.counts.read.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.counts.most_read.fetch_max(read, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[derive(Debug)]
+struct Taking(Arc<Counts>);
+
+impl AsyncWrite for Taking {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.0.written.fetch_add(bytes.len(), Ordering::Relaxed) == 0 {
+            self.0.turns_unanswered.store(self.0.turns.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Lets a client say all of this at once, and counts beside it.
+async fn flood(said: Vec<u8>) -> Arc<Counts> {
+    let counts = Arc::<Counts>::default();
+    let others = Arc::clone(&counts);
+    let turns = tokio::spawn(async move {
+        while !others.is_over.load(Ordering::Relaxed) {
+            others.turns.fetch_add(1, Ordering::Relaxed);
+            others.read.store(0, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    let server = Server::new(Memory::new(), Options::default(), 7001);
+    let reader = Eager { said, position: 0, counts: Arc::clone(&counts) };
+    let (peer, local) = ("127.0.0.1:5000".to_owned(), "127.0.0.1:7001".to_owned());
+    server.converse(reader, Taking(Arc::clone(&counts)), peer, local).await.unwrap();
+    counts.is_over.store(true, Ordering::Relaxed);
+    turns.await.unwrap();
+    counts
+}
+
+#[tokio::test]
+async fn requests_that_cost_nothing_let_others_have_their_turn() {
+    // Empty requests, commands that are none, and one that is answered at once.
+    for request in [b"*0\r\n".as_slice(), b"x\n", b"*1\r\n$4\r\nPING\r\n"] {
+        let counts = flood(request.repeat((1 << 20) / request.len())).await;
+        let most = counts.most_read.load(Ordering::Relaxed);
+        assert!(most <= 2 * READ_BYTES_MAX, "{most} bytes of {} at once", request.escape_ascii());
+        let turns = counts.turns.load(Ordering::Relaxed);
+        assert!(turns > 250, "{turns} turns of others beside {}", request.escape_ascii());
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_is_on_its_way_lets_others_have_their_turn() {
+    let value = vec![b'v'; 8 << 20];
+    let counts = flood(support::request(&[b"SET", b"k", &value])).await;
+    assert!(counts.turns.load(Ordering::Relaxed) >= 100, "{counts:?}");
+}
+
+/// Answers that are longer than what is asked are sent as they come up, and not gathered.
+#[tokio::test]
+async fn errors_are_sent_before_all_requests_are_read() {
+    let counts = flood(b"x\n".repeat(32 << 10)).await;
+    assert!(counts.written.load(Ordering::Relaxed) > 1 << 20, "{counts:?}");
+    let turns = counts.turns_unanswered.load(Ordering::Relaxed);
+    assert!(turns < 20, "no answer in {turns} turns of others");
+}

@@ -1,0 +1,196 @@
+//! Floods: what floods one node of three, while others' requests are timed.
+//!
+//! ```text
+//! cargo test --release --test floods -- --full [--only NAME]
+//! ```
+//!
+//! A flood must cause no election, leave the 99th percentile of the others within three times of
+//! what it was just before, and the memory of every node within what the README allows. A plain
+//! `cargo test` floods less and for a short time, and looks at neither time nor elections: what it
+//! runs beside is not known.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+mod attack;
+mod floods;
+mod foreground;
+mod http2;
+#[path = "../process/mod.rs"]
+mod process;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use floods::{ALL, Flood, Scale};
+use foreground::{Foreground, Measured};
+use process::{Cluster, Host};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What the 99th percentile may be in any case: on two cores, the flood itself, three nodes and who
+/// measures wait for each other.
+const FLOOR: Duration = Duration::from_millis(30);
+/// How much larger it may be than without the flood.
+const FACTOR: u32 = 3;
+/// What a node may hold while it is flooded, in MiB, as the README has it.
+const MEMORY_MIB: u64 = 512;
+/// The same, while clients send requests of megabytes that never end.
+const MEMORY_HELD_MIB: u64 = MEMORY_MIB + 1024;
+
+const FULL: Scale = Scale { idle: 10_000, many: 500, few: 8 };
+const SHORT: Scale = Scale { idle: 300, many: 50, few: 2 };
+
+struct Arguments {
+    is_full: bool,
+    only: Option<String>,
+}
+
+fn arguments() -> Option<Arguments> {
+    let mut arguments = Arguments { is_full: false, only: None };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--full" => arguments.is_full = true,
+            "--only" => arguments.only = words.next(),
+            "--list" => return None,
+            word if !word.starts_with('-') && !"floods".contains(word) => return None,
+            // What else `cargo test` hands to every test program.
+            _ => {}
+        }
+    }
+    Some(arguments)
+}
+
+fn main() -> ExitCode {
+    let Some(arguments) = arguments() else { return ExitCode::SUCCESS };
+    raise_open_files();
+    let mut failures = Vec::new();
+    println!("{HEAD}");
+    for flood in &ALL {
+        if arguments.only.as_ref().is_none_or(|only| only == flood.name)
+            && let Err(failure) = run_until_quiet(flood, arguments.is_full)
+        {
+            failures.push(format!("FAILED {}: {failure}", flood.name));
+        }
+    }
+    failures.iter().for_each(|failure| println!("{failure}"));
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+const HEAD: &str = "\
+| flood | sent | p50 before | p99 before | p50 during | p99 during | worst | MiB |
+|---|---|---|---|---|---|---|---|";
+
+/// Ten thousand connections have two ends, and one of them is here.
+fn raise_open_files() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+}
+
+/// How often a flood may be tried until the machine is quiet enough to see that it does no harm.
+const ATTEMPTS: usize = 3;
+
+fn run_until_quiet(flood: &Flood, is_full: bool) -> Result<(), String> {
+    let mut result = Ok(());
+    for _ in 0..if is_full { ATTEMPTS } else { 1 } {
+        result = run(flood, is_full);
+        match &result {
+            Err(Harm::Time(what)) => println!("{}: {what}; once more", flood.name),
+            _ => break,
+        }
+    }
+    result.map_err(|harm| match harm {
+        Harm::Time(what) | Harm::Other(what) => what,
+    })
+}
+
+/// What a flood did.
+enum Harm {
+    /// Others waited, or a leader was not heard in time: that may be the machine's fault.
+    Time(String),
+    Other(String),
+}
+
+impl From<String> for Harm {
+    fn from(what: String) -> Self {
+        Self::Other(what)
+    }
+}
+
+/// Floods a cluster of its own: what one flood leaves is not to be seen in the next.
+fn run(flood: &Flood, is_full: bool) -> Result<(), Harm> {
+    let (scale, time) =
+        if is_full { (FULL, Duration::from_secs(8)) } else { (SHORT, Duration::from_millis(500)) };
+    let mut cluster = Cluster::on(vec![host(); 3], directory());
+    cluster.connect_directly(&[]);
+    cluster.start_all();
+    let leader = cluster.leader();
+    let foreground = Foreground::start(cluster.nodes[leader].resp);
+    // The first requests open what later ones find open.
+    foreground.measure(Duration::from_millis(500)).map_err(Harm::Time)?;
+    let before = foreground.measure(time).map_err(Harm::Time)?;
+    let term = term(&cluster, leader)?;
+    let attack = (flood.start)(&cluster, leader, scale)?;
+    let during = foreground.measure(time);
+    let memory = (0..3).map(|at| memory_mib(&cluster, at)).max().unwrap_or(0);
+    let sent = attack.sent();
+    drop(attack);
+    let elections = self::term(&cluster, leader)? - term;
+    for node in &cluster.nodes {
+        if node.log().contains("panicked") {
+            return Err(Harm::Other(format!("{} panicked: {}", node.id, node.log())));
+        }
+    }
+    if elections > 0 && is_full {
+        return Err(Harm::Time(format!("{elections} elections")));
+    }
+    let during = during.map_err(Harm::Time)?;
+    report(flood, sent, &before, &during, memory);
+    let memory_max = if flood.name == "half-requests" { MEMORY_HELD_MIB } else { MEMORY_MIB };
+    if memory > memory_max {
+        return Err(format!("a node held {memory} MiB, and may hold {memory_max}").into());
+    }
+    let most = FLOOR.max(before.p99 * FACTOR);
+    if is_full && flood.is_cheap && during.p99 > most {
+        return Err(Harm::Time(format!("p99 {:?}, more than {most:?}", during.p99)));
+    }
+    Ok(())
+}
+
+/// A flood comes from elsewhere, and takes the processor of others: here, where all share two or
+/// so, the nodes come first. Who may not have it so gets a warning from `nice`, and goes on.
+fn host() -> Host {
+    let enter = ["nice", "-n", "-10"].map(ToOwned::to_owned).to_vec();
+    Host { enter, ..Host::default() }
+}
+
+/// Returns a directory in memory, if there is such a thing: how long others keep the disk busy is
+/// not to be measured.
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
+fn report(flood: &Flood, sent: u64, before: &Measured, during: &Measured, mib: u64) {
+    let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
+    println!(
+        "| {} | {sent} | {} | {} | {} | {} | {} | {mib} |",
+        flood.name,
+        ms(before.p50),
+        ms(before.p99),
+        ms(during.p50),
+        ms(during.p99),
+        ms(during.worst),
+    );
+}
+
+fn term(cluster: &Cluster, at: usize) -> Result<u64, String> {
+    let status = cluster.nodes[at].status().ok_or("the leader does not answer")?;
+    status["term"].as_u64().ok_or_else(|| format!("{status}"))
+}
+
+/// Returns the most memory that the process has had.
+fn memory_mib(cluster: &Cluster, at: usize) -> u64 {
+    let pid = cluster.nodes[at].pid();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}
