@@ -98,7 +98,7 @@ fn run_until_quiet(flood: &Flood, is_full: bool) -> Result<(), String> {
             _ => break,
         }
     }
-    result.map_err(|Harm::Time(what)| Harm::Other(what) | what)
+    result.map_err(|(Harm::Time(what) | Harm::Other(what))| what)
 }
 
 /// What a flood did.
