@@ -25,8 +25,10 @@ struct Counts {
     most_read: AtomicUsize,
     written: AtomicUsize,
     turns: AtomicUsize,
-    /// Turns of others before the first byte was written.
-    turns_unanswered: AtomicUsize,
+    /// Turns of others up to the last write, and the most between two writes.
+    turns_answered: AtomicUsize,
+    most_unanswered: AtomicUsize,
+    is_all_read: AtomicBool,
     is_over: AtomicBool,
 }
 
@@ -48,23 +50,35 @@ impl AsyncRead for Eager {
         let bytes = rest.len().min(buffer.remaining()).min(READ_BYTES_MAX);
         buffer.put_slice(&rest[..bytes]);
         self.position += bytes;
+        self.counts.is_all_read.store(self.position == self.said.len(), Ordering::Relaxed);
         let read = self.counts.read.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.counts.most_read.fetch_max(read, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 }
 
+/// Takes what it is sent, perhaps only once it has said everything.
 #[derive(Debug)]
-struct Taking(Arc<Counts>);
+struct Taking {
+    says_all_first: bool,
+    counts: Arc<Counts>,
+}
 
 impl AsyncWrite for Taking {
     fn poll_write(
         self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.0.written.fetch_add(bytes.len(), Ordering::Relaxed) == 0 {
-            self.0.turns_unanswered.store(self.0.turns.load(Ordering::Relaxed), Ordering::Relaxed);
+        let counts = &self.counts;
+        if self.says_all_first && !counts.is_all_read.load(Ordering::Relaxed) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let turns = counts.turns.load(Ordering::Relaxed);
+        let before = counts.turns_answered.swap(turns, Ordering::Relaxed);
+        if counts.written.fetch_add(bytes.len(), Ordering::Relaxed) > 0 {
+            counts.most_unanswered.fetch_max(turns - before, Ordering::Relaxed);
         }
         Poll::Ready(Ok(bytes.len()))
     }
@@ -79,7 +93,7 @@ impl AsyncWrite for Taking {
 }
 
 /// Lets a client say all of this at once, and counts beside it.
-async fn flood(said: Vec<u8>) -> Arc<Counts> {
+async fn flood(said: Vec<u8>, says_all_first: bool) -> Arc<Counts> {
     let counts = Arc::<Counts>::default();
     let others = Arc::clone(&counts);
     let turns = tokio::spawn(async move {
@@ -90,9 +104,10 @@ async fn flood(said: Vec<u8>) -> Arc<Counts> {
         }
     });
     let server = Server::new(Memory::new(), Options::default(), 7001);
+    let writer = Taking { says_all_first, counts: Arc::clone(&counts) };
     let reader = Eager { said, position: 0, counts: Arc::clone(&counts) };
     let (peer, local) = ("127.0.0.1:5000".to_owned(), "127.0.0.1:7001".to_owned());
-    server.converse(reader, Taking(Arc::clone(&counts)), peer, local).await.unwrap();
+    server.converse(reader, writer, peer, local).await.unwrap();
     counts.is_over.store(true, Ordering::Relaxed);
     turns.await.unwrap();
     counts
@@ -102,7 +117,7 @@ async fn flood(said: Vec<u8>) -> Arc<Counts> {
 async fn requests_that_cost_nothing_let_others_have_their_turn() {
     // Empty requests, commands that are none, and one that is answered at once.
     for request in [b"*0\r\n".as_slice(), b"x\n", b"*1\r\n$4\r\nPING\r\n"] {
-        let counts = flood(request.repeat((1 << 20) / request.len())).await;
+        let counts = flood(request.repeat((1 << 20) / request.len()), false).await;
         let most = counts.most_read.load(Ordering::Relaxed);
         assert!(most <= 2 * READ_BYTES_MAX, "{most} bytes of {} at once", request.escape_ascii());
         let turns = counts.turns.load(Ordering::Relaxed);
@@ -113,15 +128,15 @@ async fn requests_that_cost_nothing_let_others_have_their_turn() {
 #[tokio::test]
 async fn a_value_that_is_on_its_way_lets_others_have_their_turn() {
     let value = vec![b'v'; 8 << 20];
-    let counts = flood(support::request(&[b"SET", b"k", &value])).await;
+    let counts = flood(support::request(&[b"SET", b"k", &value]), false).await;
     assert!(counts.turns.load(Ordering::Relaxed) >= 100, "{counts:?}");
 }
 
 /// Answers that are longer than what is asked are sent as they come up, and not gathered.
 #[tokio::test]
-async fn errors_are_sent_before_all_requests_are_read() {
-    let counts = flood(b"x\n".repeat(32 << 10)).await;
-    assert!(counts.written.load(Ordering::Relaxed) > 1 << 20, "{counts:?}");
-    let turns = counts.turns_unanswered.load(Ordering::Relaxed);
-    assert!(turns < 20, "no answer in {turns} turns of others");
+async fn errors_are_sent_before_all_requests_are_answered() {
+    let counts = flood(b"x\n".repeat(512 << 10), true).await;
+    assert!(counts.written.load(Ordering::Relaxed) > 16 << 20, "{counts:?}");
+    let most = counts.most_unanswered.load(Ordering::Relaxed);
+    assert!(most < 50, "no answer in {most} turns of others");
 }
