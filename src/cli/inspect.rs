@@ -47,7 +47,7 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<()> {
 fn inspect_snapshot(path: &std::path::Path, out: &mut impl Write) -> Result<(), Error> {
     snapshot::inspect(path, out)?;
     let keyspace = crate::persist::restore(snapshot::SnapshotReader::open(path)?)
-        .map_err(Error::io("read", path))?;
+        .map_err(Error::reading(path))?;
     let view = keyspace.view();
     writeln!(out, "keys {}  digest {:032x}", view.len(), view.digest())
         .map_err(Error::io("print", path))

@@ -75,7 +75,7 @@ fn read(data_dir: &DataDir, options: WalOptions) -> Result<Found, Error> {
     let keyspace = match &newest {
         None => Keyspace::default(),
         Some(Latest { place, .. }) => {
-            restore(SnapshotReader::open(place)?).map_err(Error::io("read", place))?
+            restore(SnapshotReader::open(place)?).map_err(Error::reading(place))?
         }
     };
     let wal_dir = data_dir.wal_dir();

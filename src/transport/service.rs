@@ -284,7 +284,7 @@ impl Service {
             }
             let file = file.finish()?;
             let keyspace = persist::restore(file.open()?)
-                .map_err(raftkv_storage::Error::io("read", &file.place))?;
+                .map_err(raftkv_storage::Error::reading(&file.place))?;
             // The permit stays here when the call is gone: the file and the keyspace still are.
             Ok::<_, raftkv_storage::Error>(Some((file, keyspace, one)))
         });

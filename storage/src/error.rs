@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::fs;
 use crate::types::EntryId;
 
 /// An error of the log, the snapshots, or the data directory.
@@ -64,6 +65,12 @@ impl Error {
         move |source| Self::Io { operation, path: path.to_path_buf(), source }
     }
 
+    /// Returns a closure for `map_err` that gives back the error that a reader of ours could only
+    /// hand out as one of I/O; to any other it adds the path.
+    pub fn reading(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |error| error.downcast().unwrap_or_else(Self::io("read", path))
+    }
+
     /// Bytes at `offset` of the file are not what was written there.
     pub(crate) fn corrupt(path: &Path, offset: u64, reason: impl Into<String>) -> Self {
         Self::Corrupt { path: path.to_path_buf(), offset, reason: reason.into() }
@@ -105,7 +112,7 @@ impl Error {
         match self {
             Self::Corrupt { .. } | Self::Missing { .. } => true,
             Self::Io { operation: "read", source, .. } => {
-                source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+                fs::errno(source) == Some(rustix::io::Errno::IO.raw_os_error())
             }
             Self::Io { .. } | Self::TooLarge { .. } | Self::Refused { .. } => false,
         }
@@ -131,6 +138,6 @@ impl Error {
 
         let Self::Io { source, .. } = self else { return false };
         let exhausted = [Errno::NOSPC, Errno::DQUOT, Errno::MFILE, Errno::NFILE, Errno::AGAIN];
-        exhausted.iter().any(|errno| source.raw_os_error() == Some(errno.raw_os_error()))
+        exhausted.iter().any(|errno| fs::errno(source) == Some(errno.raw_os_error()))
     }
 }

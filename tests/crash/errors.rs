@@ -100,6 +100,29 @@ fn after_an_error_at_any_call_nothing_false_is_acknowledged() {
     assert!(healed > 0 && healed < runs, "some errors end the process, and some do not");
 }
 
+/// What cannot be read any more can be repaired; what cannot be opened or synced says nothing of
+/// the disk.
+#[test]
+fn a_sector_that_cannot_be_read_is_damage() {
+    let script = Script::new(7, STEPS);
+    let disk = SimDisk::new(7);
+    let mut life = Life::new(&disk, &script);
+    life.run().unwrap();
+    drop(life);
+    let state = disk.clone_state();
+    let (mut unreadable, calls) = (0, disk.fallible_calls());
+    drop(recover(&disk).unwrap());
+    for call in 1..=disk.fallible_calls() - calls {
+        disk.restore(&state);
+        disk.fail_at(call, Errno::IO);
+        let Err(error) = recover(&disk) else { continue };
+        let is_read = matches!(error, Error::Io { operation: "read", .. });
+        assert_eq!(error.is_damage(), is_read, "call {call}: {error}");
+        unreadable += u64::from(is_read);
+    }
+    assert!(unreadable > 0);
+}
+
 /// A parent that may not be read, as some service managers make them, is no reason not to start in
 /// a directory that is there. One whose names cannot be made durable is.
 #[test]

@@ -323,11 +323,24 @@ impl FileReader {
     }
 }
 
+/// Who has to look for the bad block wants to know where.
+#[derive(Debug, thiserror::Error)]
+#[error("at offset {offset}: {source}")]
+struct Unreadable {
+    offset: u64,
+    source: io::Error,
+}
+
+/// Returns the operating system's number of an error, whoever has added what to it.
+pub(crate) fn errno(error: &io::Error) -> Option<i32> {
+    let added = || error.get_ref()?.downcast_ref::<Unreadable>()?.source.raw_os_error();
+    error.raw_os_error().or_else(added)
+}
+
 impl io::Read for FileReader {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(bytes, self.offset).map_err(|error| {
-            // Who has to look for the bad block wants to know where.
-            io::Error::new(error.kind(), format!("at offset {}: {error}", self.offset))
+        let read = self.file.read_at(bytes, self.offset).map_err(|source| {
+            io::Error::new(source.kind(), Unreadable { offset: self.offset, source })
         })?;
         self.offset += read as u64;
         Ok(read)
