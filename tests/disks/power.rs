@@ -33,6 +33,7 @@ pub(crate) fn cut(lab: &Lab, cycles: u64, seed: u64) {
     let mut said = Instant::now();
     for cycle in 1..=cycles {
         let victims = draw_victims(&mut random);
+        let _told = Cycle { cycle, victims: victims.clone() };
         cuts[victims.len() - 1] += 1;
         load.wait_for_progress();
         std::thread::sleep(Duration::from_millis(random.below(WRITING_MS_MAX)));
@@ -77,6 +78,20 @@ pub(crate) fn cut(lab: &Lab, cycles: u64, seed: u64) {
          {} acknowledged writes, none missing",
         ledger.acknowledged()
     );
+}
+
+/// Says in which cycle it was, when one fails.
+struct Cycle {
+    cycle: u64,
+    victims: Vec<usize>,
+}
+
+impl Drop for Cycle {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("this was cycle {}, with a cut of machines {:?}", self.cycle, self.victims);
+        }
+    }
 }
 
 /// Draws one machine, two, or all.
