@@ -1,9 +1,9 @@
 //! Power cuts: the disk of one machine, of two, or of all at the same moment, under load.
 //!
-//! A cycle lets clients write, cuts the power, kills what is left, mounts the disks again, starts the
-//! nodes, lets the clients go on, and checks: every write that was acknowledged is there, none that
-//! was refused, the counter was counted right, and the three replicas are equal. At the end all of it
-//! is checked once more.
+//! A cycle lets clients write, cuts the power, kills what is left, mounts the disks again, starts
+//! the nodes, lets the clients go on, and checks: every write that was acknowledged is there, none
+//! that was refused, the counter was counted right, and the three replicas are equal. At the end
+//! all of it is checked once more.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::process::load::{Load, Mix};
 use crate::random::Random;
 use crate::shutdown::shut_down;
 
-/// Large enough for what a hundred cycles write, small in memory: what is not written costs nothing.
+/// Large enough for what a hundred cycles write; what is not written takes no memory.
 const DISK_BYTES: u64 = 1 << 30;
 /// Clients that always have something under way, and do not fill the disks.
 const MIX: Mix =
