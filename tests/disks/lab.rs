@@ -66,7 +66,8 @@ pub(crate) fn finish(command: &mut Command) -> Result<String, String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     match output.status.success() {
         true => Ok(text(&output.stdout)),
-        false => Err(format!("{name}: {}", text(&output.stderr).replace('\n', " "))),
+        // Such a command begins what it says with its name.
+        false => Err(text(&output.stderr).replace('\n', " ")),
     }
 }
 

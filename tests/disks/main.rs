@@ -1,10 +1,10 @@
 //! Real disks that fail: power cuts and I/O errors, on real file systems under real processes.
 //!
 //! ```text
-//! cargo test --release --test disks                                  two power cuts, and what is cheap
-//! cargo test --release --test disks -- --all                         a hundred, and all the rest
-//! cargo test --release --test disks -- --power-cuts 100 [--seed 17]  power cuts alone
-//! cargo test --release --test disks -- --only NAME                   one case
+//! cargo test --release --test disks                                 what is cheap
+//! cargo test --release --test disks -- --all                        all of it
+//! cargo test --release --test disks -- --power-cuts 100 [--seed 1]  power cuts alone
+//! cargo test --release --test disks -- --only NAME                  one case
 //! ```
 //!
 //! Each node has a disk of its own: an ext4 file system on a loop device. This needs root and loop

@@ -1,9 +1,9 @@
 //! Power cuts: the disk of one machine, of two, or of all at the same moment, under load.
 //!
-//! A cycle lets clients write, cuts the power, kills what is left, mounts the disks again, starts the
-//! nodes, lets the clients go on, and checks: every write that was acknowledged is there, none that
-//! was refused, the counter was counted right, and the three replicas are equal. At the end all of it
-//! is checked once more.
+//! A cycle lets clients write, cuts the power, kills what is left, mounts the disks again, starts
+//! the nodes, lets the clients go on, and checks: every write that was acknowledged is there, none
+//! that was refused, the counter was counted right, and the three replicas are equal. At the end
+//! all of it is checked once more.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::process::load::{Load, Mix};
 use crate::random::Random;
 use crate::shutdown::shut_down;
 
-/// Large enough for what a hundred cycles write, small in memory: what is not written costs nothing.
+/// Large enough for what a hundred cycles write; what is not written takes no memory.
 const DISK_BYTES: u64 = 1 << 30;
 /// Clients that always have something under way, and do not fill the disks.
 const MIX: Mix =
@@ -33,6 +33,7 @@ pub(crate) fn cut(lab: &Lab, cycles: u64, seed: u64) {
     let mut said = Instant::now();
     for cycle in 1..=cycles {
         let victims = draw_victims(&mut random);
+        let _told = Cycle { cycle, victims: victims.clone() };
         cuts[victims.len() - 1] += 1;
         load.wait_for_progress();
         std::thread::sleep(Duration::from_millis(random.below(WRITING_MS_MAX)));
@@ -77,6 +78,20 @@ pub(crate) fn cut(lab: &Lab, cycles: u64, seed: u64) {
          {} acknowledged writes, none missing",
         ledger.acknowledged()
     );
+}
+
+/// Says in which cycle it was, when one fails.
+struct Cycle {
+    cycle: u64,
+    victims: Vec<usize>,
+}
+
+impl Drop for Cycle {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("this was cycle {}, with a cut of machines {:?}", self.cycle, self.victims);
+        }
+    }
 }
 
 /// Draws one machine, two, or all.

@@ -1,9 +1,10 @@
 //! Clients that write, and the ledger of what they were told.
 //!
-//! Every write is of a key of its own, with a value that follows from the key, and is sent once. So
-//! each answer can be checked afterwards: what was acknowledged is there, what was refused is not,
-//! and what nobody knows is there as it was sent or not at all. A shared counter shows what was done
-//! twice. RESP clients send pipelines, HTTP clients one request at a time; all follow the leader.
+//! Every write is of a key of its own, with a value that follows from the key, and is sent once.
+//! So each answer can be checked afterwards: what was acknowledged is there, what was refused is
+//! not, and what nobody knows is there as it was sent or not at all. A shared counter shows what
+//! was done twice. RESP clients send pipelines, HTTP clients one request at a time; all follow the
+//! leader.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
