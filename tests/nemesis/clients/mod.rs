@@ -30,8 +30,8 @@ const HTTP: u32 = 4;
 const WANDERS_ONE_IN: u32 = 3;
 /// The longest pipeline.
 const PIPELINE: u64 = 8;
-/// How long clients wait for an answer, by turns. Some are patient enough for most elections; others
-/// are soon elsewhere, so that there is something that a leader of old does not know.
+/// How long clients wait for an answer, by turns. Some are patient enough for most elections;
+/// others are soon elsewhere, so that there is something that a leader of old does not know.
 const PATIENCE: [Duration; 4] = [
     Duration::from_millis(2500),
     Duration::from_millis(250),
