@@ -21,6 +21,9 @@ const EPOCH: u64 = 4 * SECOND;
 const EPOCH_KEYS: u64 = 16;
 /// How long a client waits after it was refused, at most.
 const BACKOFF: u64 = 100 * MS;
+/// One request in so many goes to any server: a client that has found a leader would else stay
+/// with it for as long as it answers, and never see that there is another.
+const ELSEWHERE: u64 = 8;
 /// How many keys the reader asks for at once.
 const READ_AT_ONCE: usize = 64;
 /// How long a client waits for an answer.
@@ -195,6 +198,9 @@ impl World {
         let call = |(key, op): &(u32, Op)| self.history.call(number, now, *key, op.clone());
         let ops = request.ops.iter().map(call).collect();
         client.waiting = Some(Waiting { id, request: request.clone(), ops });
+        if client.random.one_in(ELSEWHERE) {
+            client.target = client.random.below(plan.nodes as u64) as usize;
+        }
         let target = client.target;
         self.trace.note(now, &[9, at as u64, target as u64], || {
             format!("client {at} asks {}: {request:?}", self.names[target])

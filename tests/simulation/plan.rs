@@ -53,6 +53,9 @@ faults! {
     DeafLeader,
     /// The leader hears everybody, and is not heard.
     MuteLeader,
+    /// What the leader hears comes later and later, until it is not heard any more: it hears from
+    /// followers that follow another.
+    LaggingLeader,
     /// One node is alone.
     IsolateNode,
     /// One link holds back what it is given, and lets it all out later.
