@@ -21,13 +21,13 @@ const EPOCH: u64 = 4 * SECOND;
 const EPOCH_KEYS: u64 = 16;
 /// How long a client waits after it was refused, at most.
 const BACKOFF: u64 = 100 * MS;
+/// How long a client waits for an answer once everything works.
+const PATIENCE_MAX: u64 = 8 * SECOND;
 /// One request in so many goes to any server: a client that has found a leader would else stay
 /// with it for as long as it answers, and never see that there is another.
 const ELSEWHERE: u64 = 8;
 /// How many keys the reader asks for at once.
 const READ_AT_ONCE: usize = 64;
-/// How long a client waits for an answer.
-const PATIENCE: u64 = 8 * SECOND;
 
 /// A client and what it knows.
 #[derive(Debug)]
@@ -210,7 +210,8 @@ impl World {
             let event = ServerEvent::Request { client: at, id, request };
             self.at(time, Event::Server(target, life, event));
         }
-        self.after(PATIENCE, Event::GiveUp(at, id));
+        let patience = if self.chaos { plan.patience } else { PATIENCE_MAX };
+        self.after(patience, Event::GiveUp(at, id));
     }
 
     /// A client hears of its request.

@@ -205,6 +205,9 @@ impl World {
     }
 
     fn lag(&mut self, leader: usize, step: u64) {
+        if step == 1 && !self.network.slow.is_empty() {
+            return;
+        }
         let (election, nodes) = (self.plan.election(), self.servers.len());
         let others = || (0..nodes).filter(|other| *other != leader);
         if step > LAG_STEPS {
