@@ -25,7 +25,7 @@ const BACKOFF: u64 = 100 * MS;
 const PATIENCE_MAX: u64 = 8 * SECOND;
 /// One request in so many goes to any server: a client that has found a leader would else stay
 /// with it for as long as it answers, and never see that there is another.
-const ELSEWHERE: u64 = 8;
+const ELSEWHERE: u64 = 4;
 /// How many keys the reader asks for at once.
 const READ_AT_ONCE: usize = 64;
 

@@ -35,7 +35,7 @@ pub(crate) enum Effect {
 
 /// The steps in which a leader comes to lag. Each makes it wait for less than the silence after
 /// which it would step down; all together for longer than its followers wait for another.
-const LAG_STEPS: u64 = 5;
+const LAG_STEPS: u64 = 10;
 
 impl World {
     pub(crate) fn skew_clocks(&mut self) {
