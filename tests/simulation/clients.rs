@@ -21,10 +21,13 @@ const EPOCH: u64 = 4 * SECOND;
 const EPOCH_KEYS: u64 = 16;
 /// How long a client waits after it was refused, at most.
 const BACKOFF: u64 = 100 * MS;
+/// How long a client waits for an answer once everything works.
+const PATIENCE_MAX: u64 = 8 * SECOND;
+/// One request in so many goes to any server: a client that has found a leader would else stay
+/// with it for as long as it answers, and never see that there is another.
+const ELSEWHERE: u64 = 4;
 /// How many keys the reader asks for at once.
 const READ_AT_ONCE: usize = 64;
-/// How long a client waits for an answer.
-const PATIENCE: u64 = 8 * SECOND;
 
 /// A client and what it knows.
 #[derive(Debug)]
@@ -195,6 +198,9 @@ impl World {
         let call = |(key, op): &(u32, Op)| self.history.call(number, now, *key, op.clone());
         let ops = request.ops.iter().map(call).collect();
         client.waiting = Some(Waiting { id, request: request.clone(), ops });
+        if client.random.one_in(ELSEWHERE) {
+            client.target = client.random.below(plan.nodes as u64) as usize;
+        }
         let target = client.target;
         self.trace.note(now, &[9, at as u64, target as u64], || {
             format!("client {at} asks {}: {request:?}", self.names[target])
@@ -204,7 +210,8 @@ impl World {
             let event = ServerEvent::Request { client: at, id, request };
             self.at(time, Event::Server(target, life, event));
         }
-        self.after(PATIENCE, Event::GiveUp(at, id));
+        let patience = if self.chaos { plan.patience } else { PATIENCE_MAX };
+        self.after(patience, Event::GiveUp(at, id));
     }
 
     /// A client hears of its request.

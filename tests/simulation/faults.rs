@@ -29,7 +29,13 @@ pub(crate) enum Effect {
     ClockRate(usize),
     /// A node that keeps dying: so many more times.
     Restarts(usize, u32),
+    /// A leader that hears everything later and later: in its so manyth step.
+    Lag(usize, u64),
 }
+
+/// The steps in which a leader comes to lag. Each makes it wait for less than the silence after
+/// which it would step down; all together for longer than its followers wait for another.
+const LAG_STEPS: u64 = 10;
 
 impl World {
     pub(crate) fn skew_clocks(&mut self) {
@@ -92,6 +98,10 @@ impl World {
                 self.network_fault(fault, at, length);
                 Some(Effect::Network)
             }
+            F::LaggingLeader => {
+                self.lag(self.leader_or(at), 1);
+                None
+            }
             F::Kill
             | F::PowerLoss
             | F::TornPowerLoss
@@ -147,6 +157,7 @@ impl World {
             Effect::EagerSnapshots(at) => self.servers[at].eager_snapshots = false,
             Effect::ClockRate(at) => self.servers[at].clock.set(now, 0, 1000),
             Effect::Restarts(at, left) => self.restart_again(at, left),
+            Effect::Lag(at, step) => self.lag(at, step),
         }
     }
 
@@ -191,6 +202,20 @@ impl World {
             Fault::DelayClients => net.client_delay = 2 * SECOND,
             _ => unreachable!("a fault of the network"),
         }
+    }
+
+    fn lag(&mut self, leader: usize, step: u64) {
+        if step == 1 && !self.network.slow.is_empty() {
+            return;
+        }
+        let (election, nodes) = (self.plan.election(), self.servers.len());
+        let others = || (0..nodes).filter(|other| *other != leader);
+        if step > LAG_STEPS {
+            self.network.cut.extend(others().map(|other| (leader, other)));
+            return self.after(3 * election, Event::End(Effect::Network));
+        }
+        self.network.slow.extend(others().map(|other| ((other, leader), step * election / 5)));
+        self.after(election / 2, Event::End(Effect::Lag(leader, step + 1)));
     }
 
     fn crash_fault(&mut self, fault: Fault, at: usize) -> Option<Effect> {

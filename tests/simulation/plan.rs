@@ -53,6 +53,9 @@ faults! {
     DeafLeader,
     /// The leader hears everybody, and is not heard.
     MuteLeader,
+    /// What the leader hears comes later and later, until it is not heard any more: it hears from
+    /// followers that follow another.
+    LaggingLeader,
     /// One node is alone.
     IsolateNode,
     /// One link holds back what it is given, and lets it all out later.
@@ -168,6 +171,8 @@ pub(crate) struct Plan {
     pub(crate) workload: Workload,
     /// The time between a client's requests.
     pub(crate) think: Range<u64>,
+    /// How long a client waits for an answer.
+    pub(crate) patience: u64,
     /// How long trouble lasts before everything is mended.
     pub(crate) chaos: u64,
     pub(crate) faults: Vec<Fault>,
@@ -250,6 +255,7 @@ impl Plan {
             snapshot_bytes: random.pick(&[500, 3_000, 20_000, 1 << 20]),
             value_bytes: random.pick(&[8, 8, 100, 1_000]),
             gather: random.pick(&[0, 0, 100, 2 * MS]),
+            patience: random.pick(&[300 * MS, SECOND, 8 * SECOND]),
             quiet: random.pick(&[20 * MS, 200 * MS, 2 * SECOND]),
         }
     }

@@ -1,18 +1,51 @@
 //! Operations of a history as the store's requests, and the store's replies as those of the
 //! history.
 
+use std::fmt;
+
 use raftkv_storage::keyspace::command::{Batch, lookup};
 use raftkv_storage::keyspace::{self, http};
 
 use crate::linearizability::{Condition, Op, Reply, Seen};
+use crate::plan::MS;
 
 /// What a client sends at once.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Request {
     /// Keys and what is asked for them, in order.
     pub(crate) ops: Vec<(u32, Op)>,
     /// By HTTP, which has versions, one operation in a request, and no increments.
     pub(crate) http: bool,
+}
+
+impl fmt::Debug for Request {
+    /// Shows it on a line; of long values the beginning, which is what makes them unique.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(if self.http { "HTTP" } else { "RESP" })?;
+        for (key, op) in &self.ops {
+            write!(formatter, " [key{key} ")?;
+            match op {
+                Op::Set { value, ttl, condition } => {
+                    write!(formatter, "set {}", show(value))?;
+                    ttl.iter().try_for_each(|ttl| write!(formatter, " for {} ms", ttl / MS))?;
+                    if *condition != Condition::None {
+                        write!(formatter, " if {condition:?}")?;
+                    }
+                }
+                Op::Append(value) => write!(formatter, "append {}", show(value))?,
+                op => write!(formatter, "{op:?}")?,
+            }
+            formatter.write_str("]")?;
+        }
+        Ok(())
+    }
+}
+
+/// Shows the beginning of a value.
+fn show(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    let text = text.trim_end_matches('.');
+    format!("{} ({} bytes)", &text[..text.len().min(24)], value.len())
 }
 
 fn name(key: u32) -> Vec<u8> {

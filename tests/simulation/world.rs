@@ -211,10 +211,10 @@ impl World {
     }
 
     /// A majority that is healed must be enough: a leader that hears nobody may stay so, and has to
-    /// make room for one that does.
+    /// make room for one that does. Those with rotten disks may still turn out to be lost.
     fn keep_leader_deaf(&mut self) {
         let nodes = self.servers.len();
-        let well = self.servers.iter().filter(|server| !server.is_lost()).count();
+        let well = self.servers.iter().filter(|server| !server.is_rotten).count();
         let leader = self.servers.iter().position(Server::leads);
         if self.plan.faults.contains(&Fault::DeafLeader)
             && well > nodes / 2 + 1
