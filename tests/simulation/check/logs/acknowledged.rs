@@ -1,5 +1,5 @@
-//! Every write that a client was told to be done is committed, and there at the end on every server.
-//! What stands there is read by a client once all is over, and judged with the rest of the history.
+//! Every write that a client was told to be done is committed, and is on every server at the end.
+//! What it left is read by a client once all is over, and judged with the rest of the history.
 
 use raftkv_storage::types::{Index, NodeId};
 

@@ -1,5 +1,5 @@
-//! What makes an entry committed: it is on the disks of a majority (§5.3), and it, or one behind it,
-//! is of the leader's own term (§5.4.2).
+//! What makes an entry committed: it is on the disks of a majority (§5.3), and it, or one behind
+//! it, is of the leader's own term (§5.4.2).
 
 use raftkv_storage::types::{Index, NodeId, Term};
 
