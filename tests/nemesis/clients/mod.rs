@@ -301,12 +301,11 @@ pub(crate) fn read_all(
     Ok(found)
 }
 
+/// A key, and what it was found to hold.
+type Found = (u32, Option<Vec<u8>>);
+
 /// Reads some keys, or none if this is not who can tell.
-fn read_some(
-    connection: &mut Resp,
-    keys: &[u32],
-    record: &Shared,
-) -> Result<Vec<(u32, Option<Vec<u8>>)>, ()> {
+fn read_some(connection: &mut Resp, keys: &[u32], record: &Shared) -> Result<Vec<Found>, ()> {
     let mut request = Vec::new();
     keys.iter().for_each(|key| resp::write(*key, &Op::Get, &mut request));
     let ids: Vec<OpId> = {
