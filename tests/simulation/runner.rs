@@ -11,7 +11,7 @@ use crate::plan::{Fault, Plan};
 use crate::world::{Summary, World};
 
 /// Seeds that a plain `cargo test` plays. Without optimisation each takes ten times as long.
-const SEEDS: u64 = if cfg!(debug_assertions) { 60 } else { 200 };
+const SEEDS: u64 = 300;
 /// One seed in so many is played twice, to compare.
 const TWICE: u64 = 100;
 /// How long a failure is made smaller, at most.

@@ -231,9 +231,16 @@ impl World {
             client.written = 0;
         }
         let limit = self.now + 60 * self.plan.election() + 30 * SECOND;
-        while self.clients.iter().any(|client| client.written < 2) {
+        self.run_while(limit, "no progress after everything was mended", |world| {
+            world.clients.iter().any(|client| client.written < 2)
+        });
+    }
+
+    /// Goes on as long as something is so, which must have an end in time.
+    fn run_while(&mut self, limit: u64, what: &str, is_so: impl Fn(&Self) -> bool) {
+        while is_so(self) {
             if self.now >= limit {
-                panic!("liveness: no progress after everything was mended: {}", self.describe());
+                panic!("liveness: {what}: {}", self.describe());
             }
             self.run_until(self.now + 50 * MS);
         }
@@ -246,21 +253,17 @@ impl World {
             client.retired = true;
         }
         let limit = self.now + 60 * self.plan.election() + 30 * SECOND;
-        while !self.agree() {
-            if self.now >= limit {
-                panic!("liveness: the servers do not come to agree: {}", self.describe());
-            }
-            self.run_until(self.now + 50 * MS);
-        }
+        self.run_while(limit, "the servers do not come to agree", |world| !world.agree());
         let clients = self.clients.len();
         self.clients.push(Client::reader(&self.plan, clients, self.now));
         self.at(self.now, Event::Think(clients));
-        while !self.clients[clients].has_read_all() {
-            if self.now >= limit + 30 * SECOND {
-                panic!("liveness: the last reads are not answered: {}", self.describe());
-            }
-            self.run_until(self.now + 50 * MS);
-        }
+        let limit = limit + 30 * SECOND;
+        self.run_while(limit, "the last reads are not answered", |world| {
+            !world.clients[clients].has_read_all()
+        });
+        // Meanwhile a key may have died, which is an entry like any other.
+        let limit = limit + 30 * SECOND;
+        self.run_while(limit, "the servers do not agree any more", |world| !world.agree());
         for at in 0..self.servers.len() {
             self.compare(at);
         }
