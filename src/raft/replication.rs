@@ -179,6 +179,10 @@ impl Raft {
         if first <= self.commit_index {
             return false; // It would undo what is committed. No leader asks for that.
         }
+        // Where `prev` is below our base it was not compared, and terms might fall behind it.
+        if self.log.term_at(first - 1).is_none_or(|before| before > entries[at].id.term) {
+            return false;
+        }
         if first <= self.log.last().index {
             self.truncate(first);
         }
