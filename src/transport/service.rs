@@ -245,8 +245,11 @@ impl Raft for Service {
             .map_err(|_| Status::resource_exhausted("a snapshot is being received already"))?;
         let meta = wire::decode_snapshot_meta(first.meta.clone()).map_err(malformed)?;
         tracing::info!(from = %header.from, snapshot = %meta.last, "receiving snapshot");
-        let (file, keyspace, one) =
-            self.receive_snapshot(meta.clone(), first, inbound, one).await?;
+        let received = self.receive_snapshot(meta.clone(), first, inbound, one).await;
+        let (file, keyspace, one) = received.inspect_err(|status| {
+            // The leader tells it too, but whose disk is full is looked at here.
+            tracing::error!(from = %header.from, reason = status.message(), "no snapshot received");
+        })?;
         let answer = self.shared.answers.expect_install(header.from);
         let message = Message::InstallSnapshot { meta };
         let envelope = Envelope { from: header.from, to: header.to, term: header.term, message };
