@@ -50,7 +50,7 @@ impl Image {
         }
         self.recovered.is_recovering &= !write.recovered;
         let Some(first) = write.entries.first() else { return };
-        // A snapshot may have become durable before the entries that it contains.
+        // A snapshot may have cut the log while entries that it contains were under way to it.
         let base = self.recovered.base.index;
         let kept = first.id.index.saturating_sub(base + 1) as usize;
         assert!(kept <= self.recovered.entries.len(), "entries are written without a gap");
@@ -61,8 +61,11 @@ impl Image {
 
     /// Puts a snapshot of our own in place, and cuts the log, but for two entries that trail.
     pub(crate) fn compact(&mut self, meta: &SnapshotMeta) {
-        if !self.may_have(meta.last) {
-            return self.reset(meta);
+        let holds_it = self.may_have(meta.last);
+        self.recovered.snapshot = Some(meta.clone());
+        if !holds_it {
+            // What was applied is still under way to the log, which stays until that has come.
+            return;
         }
         let recovered = &mut self.recovered;
         let cut = meta.last.index.saturating_sub(2).saturating_sub(recovered.base.index) as usize;
@@ -70,7 +73,14 @@ impl Image {
             recovered.base = recovered.entries[last_cut].id;
             recovered.entries.drain(..cut);
         }
-        recovered.snapshot = Some(meta.clone());
+    }
+
+    /// Leaves the log behind, as every start does, if it does not hold what the snapshot contains.
+    pub(crate) fn restart(&mut self) {
+        let snapshot = self.recovered.snapshot.clone();
+        if let Some(meta) = snapshot.filter(|meta| !self.may_have(meta.last)) {
+            self.reset(&meta);
+        }
     }
 
     fn reset(&mut self, meta: &SnapshotMeta) {

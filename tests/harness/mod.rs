@@ -108,6 +108,7 @@ impl Cluster {
         let node = self.node_mut(id);
         node.raft = None;
         node.disk.pending.clear();
+        node.disk.durable.restart();
         node.image = node.disk.durable.clone();
     }
 

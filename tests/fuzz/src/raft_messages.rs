@@ -71,6 +71,7 @@ struct Server {
     /// What it was at the last turn; not since before a restart.
     before: Status,
     applied: Index,
+    reads: u64,
     asked: BTreeSet<ReadId>,
     /// Whom it has told that they have its vote.
     votes: BTreeMap<Term, NodeId>,
@@ -103,6 +104,7 @@ impl Server {
             starts: 0,
             before,
             applied: 0,
+            reads: 0,
             asked: BTreeSet::new(),
             votes: BTreeMap::new(),
         }
@@ -113,7 +115,8 @@ impl Server {
             0 | 1 => (0..=input.below(6)).for_each(|_| self.raft.tick()),
             2 => drop(self.raft.propose(Bytes::copy_from_slice(input.bytes()))),
             3 => {
-                let read = ReadId(self.asked.len() as u64);
+                let read = ReadId(self.reads);
+                self.reads += 1;
                 if self.raft.read(read).is_ok() {
                     self.asked.insert(read);
                 }
@@ -259,6 +262,7 @@ impl Server {
     /// The process ends, and starts again with what is durable.
     fn restart(&mut self) {
         self.pending.clear();
+        self.durable.restart();
         self.starts += 1;
         let recovered = self.durable.recovered.clone();
         self.applied = recovered.snapshot.as_ref().map_or(0, |meta| meta.last.index);
