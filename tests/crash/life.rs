@@ -278,7 +278,7 @@ fn record(item: &Item) -> Record<'_> {
 }
 
 /// Returns the file that a leader has of this snapshot.
-fn file_of(meta: &SnapshotMeta) -> Vec<u8> {
+pub(crate) fn file_of(meta: &SnapshotMeta) -> Vec<u8> {
     let leader = SimDisk::new(0);
     let view = keyspace(meta.last).view();
     let file = persist::write_snapshot(leader.place("/snapshots"), meta, &view).unwrap();

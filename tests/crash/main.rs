@@ -6,6 +6,7 @@ mod crashes;
 #[path = "../simulation/disk/mod.rs"]
 mod disk;
 mod errors;
+mod install;
 mod life;
 mod model;
 mod rot;

@@ -106,7 +106,7 @@ pub(crate) fn keyspace(last: EntryId) -> Keyspace {
     keyspace
 }
 
-fn configuration() -> Configuration {
+pub(crate) fn configuration() -> Configuration {
     Configuration { cluster: Some(CLUSTER), ..Configuration::bootstrap([node()]) }
 }
 
