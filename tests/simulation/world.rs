@@ -23,7 +23,7 @@ use crate::trace::Trace;
 
 /// How long the search for an order of one key's operations may take. A run with many unknown
 /// outcomes may need more; it counts as undecided.
-const SEARCH_STEPS_MAX: u64 = 300_000;
+const SEARCH_STEPS_MAX: u64 = 5_000_000;
 
 /// Something that happens at a time.
 #[derive(Debug)]
