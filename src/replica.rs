@@ -131,6 +131,11 @@ impl Clock {
         self.ahead_ms = log_ms.saturating_sub(self.wall_ms);
     }
 
+    /// Goes on from the log's time if that is later.
+    fn catch_up(&mut self, log_ms: u64) {
+        self.ahead_ms = self.ahead_ms.max(log_ms.saturating_sub(self.wall_ms));
+    }
+
     fn now_ms(&self) -> u64 {
         self.wall_ms.saturating_add(self.ahead_ms)
     }
@@ -265,6 +270,9 @@ impl Replica {
         for entry in &ready.committed {
             self.apply(entry);
         }
+        // A new leader may have entries of the last one still to apply, stamped by a clock that was
+        // ahead of its own.
+        self.clock.catch_up(self.keyspace.time_ms());
         let mut heavy = Vec::new();
         for ReadId(id) in ready.reads {
             self.answer(RequestId(id), &mut heavy);

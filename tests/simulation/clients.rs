@@ -28,6 +28,8 @@ const PATIENCE_MAX: u64 = 8 * SECOND;
 const ELSEWHERE: u64 = 4;
 /// How many keys the reader asks for at once.
 const READ_AT_ONCE: usize = 64;
+/// The longest time to live.
+pub(crate) const TTL_MAX: u64 = 2 * SECOND;
 
 /// A client and what it knows.
 #[derive(Debug)]
@@ -172,7 +174,8 @@ impl Client {
             Some(3) if self.random.one_in(2) => Op::Append(self.value(at, plan)),
             Some(3) => Op::set(self.value(at, plan)).when(Condition::Absent),
             Some(4) => return (COUNTERS + key, Op::Increment(1)),
-            Some(5) => Op::set(self.value(at, plan)).living(self.random.within(&(20..2000)) * MS),
+            Some(5) => Op::set(self.value(at, plan))
+                .living(self.random.within(&(20 * MS..TTL_MAX)) / MS * MS),
             _ => Op::set(self.value(at, plan)).when(Condition::Present),
         };
         (key, op)

@@ -33,6 +33,21 @@ pub(crate) enum Effect {
     Lag(usize, u64),
 }
 
+/// What became of a fault that was drawn.
+enum Applied {
+    /// Nothing: there was nobody for it to happen to, or it happens later and is counted then.
+    No,
+    Done,
+    /// It lasts until this is undone.
+    Until(Effect),
+}
+
+impl Applied {
+    fn done(is_done: bool) -> Self {
+        if is_done { Self::Done } else { Self::No }
+    }
+}
+
 /// The steps in which a leader comes to lag. Each makes it wait for less than the silence after
 /// which it would step down; all together for longer than its followers wait for another.
 const LAG_STEPS: u64 = 10;
@@ -58,21 +73,28 @@ impl World {
         let at = self.fault_random.below(self.servers.len() as u64);
         let at = usize::try_from(at).expect("an index");
         let length = self.fault_random.within(&self.plan.fault_length.clone());
-        *self.faults.entry(fault).or_default() += 1;
         let name = self.names[at];
         self.trace.note(self.now, &[7, fault as u64, at as u64], || {
             format!("{} ({name}) for {} ms", fault.name(), length / MS)
         });
-        let effect = self.apply(fault, at, length);
-        if let Some(effect) = effect {
-            self.after(length, Event::End(effect));
+        match self.apply(fault, at, length) {
+            Applied::No => {}
+            Applied::Done => self.count_fault(fault),
+            Applied::Until(effect) => {
+                self.count_fault(fault);
+                self.after(length, Event::End(effect));
+            }
         }
         let gap = self.fault_random.within(&self.plan.fault_gap.clone());
         self.after(gap, Event::Fault);
     }
 
+    pub(crate) fn count_fault(&mut self, fault: Fault) {
+        *self.faults.entry(fault).or_default() += 1;
+    }
+
     /// Lets a fault happen; returns what has to be undone when it is over.
-    fn apply(&mut self, fault: Fault, at: usize, length: u64) -> Option<Effect> {
+    fn apply(&mut self, fault: Fault, at: usize, length: u64) -> Applied {
         use Fault as F;
         match fault {
             F::Drop
@@ -94,14 +116,11 @@ impl World {
             | F::LoseSnapshots
             | F::SlowSnapshots
             | F::CutClients
-            | F::DelayClients => {
-                self.network_fault(fault, at, length);
-                Some(Effect::Network)
-            }
-            F::LaggingLeader => {
-                self.lag(self.leader_or(at), 1);
-                None
-            }
+            | F::DelayClients => match self.network_fault(fault, at, length) {
+                true => Applied::Until(Effect::Network),
+                false => Applied::No,
+            },
+            F::LaggingLeader => Applied::done(self.lag(self.leader_or(at), 1)),
             F::Kill
             | F::PowerLoss
             | F::TornPowerLoss
@@ -117,9 +136,10 @@ impl World {
             F::PauseLeader => self.pause(self.leader_or(at), self.plan.election() * 3),
             F::SlowNode => {
                 self.servers[at].event_cost = self.fault_random.within(&(100..5 * MS));
-                Some(Effect::Slowness(at))
+                Applied::Until(Effect::Slowness(at))
             }
-            F::ClockSkew => None,
+            // At the start of the run.
+            F::ClockSkew => Applied::No,
             F::ClockForward => self.set_clock(at, 3_600_000_000, 1000),
             F::ClockBack => self.set_clock(at, -3_600_000_000, 1000),
             F::FastClock => self.set_clock(at, 0, 3000),
@@ -130,14 +150,14 @@ impl World {
             | F::SyncError
             | F::WriteError
             | F::FullDisk
-            | F::NoDescriptors => Some(self.disk_fault(fault, at, length)),
-            F::FlipBit => self.rot(at, Rot::FlipBit),
-            F::ZeroSector => self.rot(at, Rot::Zero),
-            F::GarbageSector => self.rot(at, Rot::Garbage),
-            F::LoseDisk => self.lose_disk(at),
+            | F::NoDescriptors => Applied::Until(self.disk_fault(fault, at, length)),
+            F::FlipBit => Applied::done(self.rot(at, Rot::FlipBit)),
+            F::ZeroSector => Applied::done(self.rot(at, Rot::Zero)),
+            F::GarbageSector => Applied::done(self.rot(at, Rot::Garbage)),
+            F::LoseDisk => Applied::done(self.lose_disk(at)),
             F::ManySnapshots => {
                 self.servers[at].eager_snapshots = true;
-                Some(Effect::EagerSnapshots(at))
+                Applied::Until(Effect::EagerSnapshots(at))
             }
         }
     }
@@ -152,12 +172,18 @@ impl World {
             Effect::Network => self.network.mend(),
             Effect::Slowness(at) => self.servers[at].event_cost = 0,
             Effect::Syncs(at) => self.servers[at].sync_delay = 0,
-            Effect::DiskErrors(at) => self.servers[at].disk.heal(),
-            Effect::Capacity(at) => self.servers[at].disk.set_capacity(None),
+            Effect::DiskErrors(at) => {
+                self.servers[at].disk.heal();
+                self.servers[at].may_fail -= 1;
+            }
+            Effect::Capacity(at) => {
+                self.servers[at].disk.set_capacity(None);
+                self.servers[at].may_fail -= 1;
+            }
             Effect::EagerSnapshots(at) => self.servers[at].eager_snapshots = false,
             Effect::ClockRate(at) => self.servers[at].clock.set(now, 0, 1000),
             Effect::Restarts(at, left) => self.restart_again(at, left),
-            Effect::Lag(at, step) => self.lag(at, step),
+            Effect::Lag(at, step) => drop(self.lag(at, step)),
         }
     }
 
@@ -165,8 +191,11 @@ impl World {
         self.servers.iter().position(Server::leads).unwrap_or(at)
     }
 
-    fn network_fault(&mut self, fault: Fault, at: usize, length: u64) {
+    /// Returns whether there was anything for it to happen to.
+    fn network_fault(&mut self, fault: Fault, at: usize, length: u64) -> bool {
         let nodes = self.servers.len();
+        // The last node before a gap in the row of them.
+        let edge = at.min(nodes.saturating_sub(2));
         let leader = self.leader_or(at);
         let other = (at + 1) % nodes;
         let election = self.plan.election();
@@ -174,14 +203,17 @@ impl World {
         let random = &mut self.fault_random;
         let links = (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to)));
         let net = &mut self.network;
+        let cuts = net.cut.len();
         match fault {
             Fault::Drop => net.drop_per_mille = random.pick(&[10, 100, 400]),
             Fault::Delay => net.delay = random.pick(&[election / 20, election / 4, election]),
             Fault::Reorder => net.reorder = true,
             Fault::Duplicate => net.duplicate_per_mille = random.pick(&[50, 300]),
             Fault::ReplayOld => net.replay_per_mille = random.pick(&[5, 50]),
-            Fault::Partition => net.cut.extend(links.filter(|(a, b)| (a <= &at) != (b <= &at))),
-            Fault::OneWayPartition => net.cut.extend(links.filter(|(a, b)| a <= &at && b > &at)),
+            Fault::Partition => net.cut.extend(links.filter(|(a, b)| (*a <= edge) != (*b <= edge))),
+            Fault::OneWayPartition => {
+                net.cut.extend(links.filter(|(a, b)| *a <= edge && *b > edge));
+            }
             Fault::ChainPartition => net.cut.extend(links.filter(|(a, b)| a.abs_diff(*b) > 1)),
             Fault::IsolateLeader => {
                 net.cut.extend(links.filter(|(a, b)| *a == leader || *b == leader));
@@ -202,23 +234,37 @@ impl World {
             Fault::DelayClients => net.client_delay = 2 * SECOND,
             _ => unreachable!("a fault of the network"),
         }
+        match fault {
+            Fault::CutClients | Fault::DelayClients => true,
+            Fault::Partition
+            | Fault::OneWayPartition
+            | Fault::ChainPartition
+            | Fault::IsolateLeader
+            | Fault::DeafLeader
+            | Fault::MuteLeader
+            | Fault::IsolateNode => self.network.cut.len() > cuts,
+            _ => nodes > 1,
+        }
     }
 
-    fn lag(&mut self, leader: usize, step: u64) {
-        if step == 1 && !self.network.slow.is_empty() {
-            return;
+    /// Returns whether it goes on.
+    fn lag(&mut self, leader: usize, step: u64) -> bool {
+        if self.servers.len() == 1 || (step == 1 && !self.network.slow.is_empty()) {
+            return false;
         }
         let (election, nodes) = (self.plan.election(), self.servers.len());
         let others = || (0..nodes).filter(|other| *other != leader);
         if step > LAG_STEPS {
             self.network.cut.extend(others().map(|other| (leader, other)));
-            return self.after(3 * election, Event::End(Effect::Network));
+            self.after(3 * election, Event::End(Effect::Network));
+            return false;
         }
         self.network.slow.extend(others().map(|other| ((other, leader), step * election / 5)));
         self.after(election / 2, Event::End(Effect::Lag(leader, step + 1)));
+        true
     }
 
-    fn crash_fault(&mut self, fault: Fault, at: usize) -> Option<Effect> {
+    fn crash_fault(&mut self, fault: Fault, at: usize) -> Applied {
         let all: Vec<usize> = (0..self.servers.len()).collect();
         let of_all = self.fault_random.pick(&[Survival::LoseAll, Survival::Random]);
         let (victims, survival) = match fault {
@@ -230,36 +276,37 @@ impl World {
             Fault::KillAll => (all, Survival::KeepAll),
             Fault::PowerLossInWrite => {
                 let calls = 1 + self.fault_random.below(12);
-                let disk = &self.servers[at].disk;
-                disk.stop_within(disk.calls() + calls);
-                return None;
+                self.servers[at].fail_within(fault, calls);
+                return Applied::No;
             }
             Fault::PowerLossInSnapshot => {
                 self.servers[at].eager_snapshots = true;
                 let calls = 1 + self.fault_random.below(20);
-                let disk = &self.servers[at].disk;
-                disk.stop_within(disk.calls() + calls);
-                return Some(Effect::EagerSnapshots(at));
+                self.servers[at].fail_within(fault, calls);
+                self.after(SECOND, Event::End(Effect::EagerSnapshots(at)));
+                return Applied::No;
             }
             Fault::PowerLossInRecovery => {
                 self.servers[at].fail_recovery_at = Some(self.fault_random.below(30));
-                (vec![at], of_all)
+                self.crash_and_restart(at, of_all);
+                return Applied::No;
             }
-            Fault::RestartLoop => return Some(Effect::Restarts(at, 4)),
+            Fault::RestartLoop => return Applied::Until(Effect::Restarts(at, 4)),
             _ => unreachable!("a fault of processes"),
         };
-        for victim in victims {
-            self.crash_and_restart(victim, survival);
-        }
-        None
+        let crashed = |victim| self.crash_and_restart(victim, survival);
+        Applied::done(victims.into_iter().map(crashed).fold(false, |one, other| one | other))
     }
 
-    fn crash_and_restart(&mut self, at: usize, survival: Survival) {
-        if self.servers[at].process.is_some() {
+    /// Returns whether there was a process.
+    fn crash_and_restart(&mut self, at: usize, survival: Survival) -> bool {
+        let is_running = self.servers[at].process.is_some();
+        if is_running {
             self.crash(at, survival);
             let delay = self.fault_random.within(&(MS..3 * SECOND));
             self.start_after(at, delay);
         }
+        is_running
     }
 
     fn restart_again(&mut self, at: usize, left: u32) {
@@ -273,14 +320,14 @@ impl World {
         }
     }
 
-    fn pause(&mut self, at: usize, length: u64) -> Option<Effect> {
+    fn pause(&mut self, at: usize, length: u64) -> Applied {
         self.servers[at].paused_until = self.now + length;
-        None
+        Applied::done(self.servers[at].process.is_some())
     }
 
-    fn set_clock(&mut self, at: usize, by_us: i64, rate: u64) -> Option<Effect> {
+    fn set_clock(&mut self, at: usize, by_us: i64, rate: u64) -> Applied {
         self.servers[at].clock.set(self.now, by_us, rate);
-        Some(Effect::ClockRate(at))
+        Applied::Until(Effect::ClockRate(at))
     }
 
     fn disk_fault(&mut self, fault: Fault, at: usize, length: u64) -> Effect {
@@ -294,7 +341,7 @@ impl World {
                 server.sync_delay = length;
                 return Effect::Syncs(at);
             }
-            _ => server.may_fail = true,
+            _ => server.may_fail += 1,
         }
         match fault {
             Fault::SyncError => server.disk.fail_next(DiskFault::Sync),
@@ -309,28 +356,28 @@ impl World {
         Effect::DiskErrors(at)
     }
 
-    fn lose_disk(&mut self, at: usize) -> Option<Effect> {
-        if self.may_spoil(at) {
+    fn lose_disk(&mut self, at: usize) -> bool {
+        let may = self.may_spoil(at) && !self.servers[at].has_refused;
+        if may {
+            self.servers[at].is_rotten = true;
             self.servers[at].has_refused = true;
             self.crash(at, Survival::LoseAll);
             self.servers[at].disk.remove_all();
         }
-        None
+        may
     }
 
     /// Returns whether what a server holds may be spoiled: those that are must stay a minority.
-    fn may_spoil(&mut self, at: usize) -> bool {
+    fn may_spoil(&self, at: usize) -> bool {
         let spoiled = self.servers.iter().filter(|server| server.is_rotten).count();
-        let may = self.servers[at].is_rotten || spoiled < self.servers.len().saturating_sub(1) / 2;
-        self.servers[at].is_rotten |= may;
-        may
+        self.servers[at].is_rotten || spoiled < self.servers.len().saturating_sub(1) / 2
     }
 
     /// Spoils a sector at rest, and lets the server find out.
     ///
     /// Damage to the last batch of a log cannot be told from a sync that never returned, as
     /// `storage/src/wal/recovery.rs` says, so the segment that is written is left alone.
-    fn rot(&mut self, at: usize, rot: Rot) -> Option<Effect> {
+    fn rot(&mut self, at: usize, rot: Rot) -> bool {
         let disk = self.servers[at].disk.clone();
         let mut files = disk.files();
         files.retain(|(path, length)| *length > 0 && !path.ends_with("LOCK"));
@@ -343,16 +390,17 @@ impl World {
         }
         files.retain(|(path, _)| path.extension().is_none_or(|kind| kind != "tmp"));
         if files.is_empty() || !self.may_spoil(at) {
-            return None;
+            return false;
         }
         let (path, length) = &files[self.index(files.len())];
         let sector = self.fault_random.below(length.div_ceil(SECTOR as u64));
-        disk.corrupt(path, usize::try_from(sector).expect("a short file"), rot);
+        let changed = disk.corrupt(path, usize::try_from(sector).expect("a short file"), rot);
+        self.servers[at].is_rotten |= changed;
         self.trace.note(self.now, &[8, at as u64, sector], || {
             format!("  {} sector {sector}: {rot:?}", path.display())
         });
         self.crash_and_restart(at, Survival::KeepAll);
-        None
+        changed
     }
 
     fn index(&mut self, length: usize) -> usize {

@@ -86,6 +86,11 @@ impl Process {
         }
     }
 
+    /// Returns whether something was handed to the disk that it has not reported yet.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.queue.is_waiting()
+    }
+
     /// Returns which requests of which clients have not been answered.
     pub(crate) fn who_waits(&self) -> Vec<(usize, u64)> {
         self.waiting.values().map(|waiting| (waiting.client, waiting.id)).collect()
@@ -425,7 +430,9 @@ impl World {
     pub(crate) fn disk_failed(&mut self, at: usize, reason: &str) {
         let (name, off) = (self.names[at], self.servers[at].disk.is_off());
         self.trace.note(self.now, &[6, at as u64], || format!("{name}: the disk failed: {reason}"));
-        if !off && !self.servers[at].may_fail {
+        if off {
+            self.note_power_loss(at);
+        } else if self.servers[at].may_fail == 0 {
             panic!("disk: {name} ends without a cause: {reason}");
         }
         let survival = if off {

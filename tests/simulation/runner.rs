@@ -17,6 +17,10 @@ const TWICE: u64 = 100;
 /// How long a failure is made smaller, at most.
 const SHRINKING: Duration = Duration::from_secs(60);
 const PROGRESS: Duration = Duration::from_secs(10);
+/// At most one run in so many may be left undecided by the search for an order.
+const UNDECIDED_ONE_IN: u64 = 200;
+/// After so many runs every kind of fault has happened.
+const ALL_KINDS_AFTER: u64 = 300;
 
 const USAGE: &str = "\
 usage: simulation [--seeds N] [--first N] [--minutes N] [--no-shrink]
@@ -247,12 +251,21 @@ fn play_many(arguments: &Arguments) -> ExitCode {
             let _ = std::io::stdout().flush();
         }
     }
-    println!("ok: {}", total.line(started.elapsed()));
+    let is_doubtful = total.undecided as u64 * UNDECIDED_ONE_IN > total.runs.max(UNDECIDED_ONE_IN);
+    let outcome = if is_doubtful { "FAILED: too many undecided" } else { "ok" };
+    println!("{outcome}: {}", total.line(started.elapsed()));
     for (fault, count) in &total.faults {
         print!("{}={count} ", fault.name());
     }
     println!();
-    ExitCode::SUCCESS
+    // Enough runs for each kind to have come up.
+    let missing: Vec<_> =
+        Fault::ALL.iter().filter(|kind| !total.faults.contains_key(kind)).collect();
+    if total.runs >= ALL_KINDS_AFTER && !missing.is_empty() && arguments.without.is_empty() {
+        println!("FAILED: never happened: {missing:?}");
+        return ExitCode::FAILURE;
+    }
+    if is_doubtful { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn play_one(seed: u64, arguments: &Arguments) -> ExitCode {

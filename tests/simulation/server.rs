@@ -8,7 +8,7 @@ use raftkv_storage::types::{Configuration, Index};
 use raftkv_storage::wal::WalOptions;
 
 use crate::disk::{SimDisk, Survival};
-use crate::plan::{MS, Plan, SECOND};
+use crate::plan::{Fault, MS, Plan, SECOND};
 use crate::process::Process;
 use crate::world::{Event, World};
 
@@ -33,8 +33,8 @@ pub(crate) struct Server {
     pub(crate) sync_delay: u64,
     /// Snapshots are taken whenever there is anything new.
     pub(crate) eager_snapshots: bool,
-    /// Calls of the disk may fail, or have failed.
-    pub(crate) may_fail: bool,
+    /// How many of the faults are under way by which calls of the disk may fail.
+    pub(crate) may_fail: u32,
     /// The disk has rotten sectors, or is gone.
     pub(crate) is_rotten: bool,
     /// The process refused to start on what the disk holds, rightly, and it cannot be repaired.
@@ -43,6 +43,8 @@ pub(crate) struct Server {
     needs_repair: bool,
     /// The process was repaired, and has no vote yet.
     is_repaired: bool,
+    /// The fault by which the power is about to fail in the middle of a call.
+    fails_by: Option<Fault>,
     /// The power fails within so many calls of the next recovery.
     pub(crate) fail_recovery_at: Option<u64>,
     /// As far as the log was known to be durable, of the process that has ended.
@@ -89,7 +91,8 @@ impl Server {
             busy_until: 0,
             sync_delay: 0,
             eager_snapshots: false,
-            may_fail: false,
+            may_fail: 0,
+            fails_by: None,
             is_rotten: false,
             has_refused: false,
             needs_repair: false,
@@ -118,9 +121,17 @@ impl Server {
     pub(crate) fn note_recovery(&mut self) {
         let Some(process) = self.process.as_ref().filter(|_| self.is_repaired) else { return };
         let status = process.replica.status();
-        if !status.recovering && status.persisted == status.last.index {
+        // The core knows it before the disk does.
+        let is_durable = status.persisted == status.last.index && !process.is_writing();
+        if !status.recovering && is_durable {
             (self.is_repaired, self.is_rotten) = (false, false);
         }
+    }
+
+    /// Lets the power fail in the middle of a call to the disk: the so manyth from now.
+    pub(crate) fn fail_within(&mut self, fault: Fault, calls: u64) {
+        self.fails_by = Some(fault);
+        self.disk.stop_within(calls);
     }
 
     pub(crate) fn leads(&self) -> bool {
@@ -130,10 +141,11 @@ impl Server {
     /// Ends all that slows it down or lies to it.
     pub(crate) fn mend(&mut self, now: u64) {
         self.disk.heal();
+        self.disk.stop_never();
         self.clock.set(now, 0, 1000);
         self.paused_until = now;
         (self.event_cost, self.sync_delay, self.eager_snapshots) = (0, 0, false);
-        self.fail_recovery_at = None;
+        (self.fail_recovery_at, self.may_fail) = (None, 0);
     }
 }
 
@@ -152,7 +164,7 @@ impl World {
         let name = self.names[at];
         let server = &mut self.servers[at];
         if let Some(calls) = server.fail_recovery_at.take() {
-            server.disk.stop_within(server.disk.calls() + 1 + calls);
+            server.fail_within(Fault::PowerLossInRecovery, 1 + calls);
         }
         let options = WalOptions {
             segment_bytes: self.plan.segment_bytes,
@@ -174,6 +186,8 @@ impl World {
         server.life += 1;
         server.needs_repair = false;
         server.is_repaired |= opened.recovered.is_recovering;
+        // What was spoiled was of no use to it, or there once more.
+        server.is_rotten &= server.is_repaired;
         self.checks.votes.recovers(name, &opened.recovered.hard_state);
         self.checks.logs.recovers(name, &opened.recovered, server.persisted);
         self.checks.progress.restarts(name);
@@ -207,6 +221,7 @@ impl World {
         self.trace.note(self.now, &[2, at as u64], || format!("{name} does not start: {reason}"));
         if off {
             // The power failed during recovery, and is back.
+            self.note_power_loss(at);
             let survival = self.fault_random.pick(&[Survival::LoseAll, Survival::Random]);
             self.servers[at].disk.crash(survival);
         } else if rotten && error.is_some_and(raftkv_storage::Error::is_damage) {
@@ -217,13 +232,20 @@ impl World {
             if server.has_refused {
                 return;
             }
-        } else if !self.chaos || !server.may_fail {
+        } else if !self.chaos || server.may_fail == 0 {
             panic!("recovery: {name} does not start after a mere crash: {reason}");
         } else {
             self.servers[at].disk.crash(Survival::KeepAll);
         }
         let delay = self.fault_random.within(&(10 * MS..SECOND));
         self.start_after(at, delay);
+    }
+
+    /// Counts a fault that was waiting for a call to the disk to happen in.
+    pub(crate) fn note_power_loss(&mut self, at: usize) {
+        if let Some(fault) = self.servers[at].fails_by.take() {
+            self.count_fault(fault);
+        }
     }
 
     /// Ends a process, and with it its connections.
@@ -241,6 +263,7 @@ impl World {
         // The disk first: what is dropped with the process must not write any more.
         self.servers[at].disk.crash(survival);
         drop(process);
+        self.servers[at].fails_by = None;
         self.servers[at].life += 1;
     }
 }

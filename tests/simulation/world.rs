@@ -10,7 +10,7 @@ use raftkv_storage::keyspace::{self, View};
 use raftkv_storage::types::{NodeId, SnapshotMeta, Term};
 
 use crate::check::Checks;
-use crate::clients::Client;
+use crate::clients::{Client, TTL_MAX};
 use crate::faults::Effect;
 use crate::linearizability::{Clock, History};
 use crate::network::Network;
@@ -171,6 +171,7 @@ impl World {
         self.must_recover();
         self.network.mend();
         self.must_agree();
+        self.must_expire();
         self.finish()
     }
 
@@ -276,6 +277,15 @@ impl World {
             self.checks.counters.ends(key, value);
         }
         self.checks.replies.ends();
+    }
+
+    /// A key dies in its time though nobody asks for anything.
+    fn must_expire(&mut self) {
+        let limit = self.now + 60 * self.plan.election() + TTL_MAX;
+        self.run_while(limit, "a key outlives its time", |world| {
+            let views = world.servers.iter().filter_map(|server| server.process.as_ref());
+            views.map(|process| process.replica.view()).any(|view| view.expiring() > 0)
+        });
     }
 
     /// Returns whether nobody waits, and all servers that live have applied the same.

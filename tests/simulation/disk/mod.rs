@@ -88,6 +88,11 @@ impl SimDisk {
         machine.stop = Some(Stop { at: machine.calls + call, torn });
     }
 
+    /// Lets it not go off after all.
+    pub(crate) fn stop_never(&self) {
+        self.0.machine().stop = None;
+    }
+
     pub(crate) fn is_off(&self) -> bool {
         self.0.machine().off
     }
