@@ -2,7 +2,7 @@
 //! a crash at every call of that, and of the recovery after it.
 //!
 //! `CRASH_RECOVERIES` says how many recoveries there are to be, about; without it a test build
-//! makes a few thousand, and an optimised one crashes at each call of a whole script.
+//! makes a few thousand, and an optimised one crashes at each call of two whole scripts.
 //! `CRASH_SCENARIO` repeats one scenario, with its calls.
 
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::script::Script;
 
 const STEPS: usize = 24;
 /// About how many recoveries all the crashes of one script cost.
-const PER_SCRIPT: u64 = 60_000;
+const PER_SCRIPT: u64 = 26_000;
 
 /// One crash, and how chance falls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +156,7 @@ fn report(scenario: &Scenario, reason: &str) -> ! {
 }
 
 fn recoveries_wanted() -> u64 {
-    let default = if cfg!(debug_assertions) { 3_000 } else { PER_SCRIPT };
+    let default = if cfg!(debug_assertions) { 3_000 } else { 2 * PER_SCRIPT };
     let asked = std::env::var("CRASH_RECOVERIES").ok();
     asked.map_or(default, |asked| asked.parse().expect("CRASH_RECOVERIES is a number"))
 }
@@ -201,6 +201,7 @@ fn crashes_at_every_call_lose_nothing() {
         println!("script {seed}: {} calls", disk.calls());
     }
     println!("{scenarios} crashes, {recoveries} recoveries");
+    assert!(recoveries >= wanted / 2, "{recoveries} recoveries, and {wanted} were asked for");
 }
 
 /// The scenario that a failure prints is the one that is played again.

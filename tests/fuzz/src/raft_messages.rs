@@ -71,6 +71,8 @@ struct Server {
     /// What it was at the last turn; not since before a restart.
     before: Status,
     applied: Index,
+    /// What a recovering server has last named its life.
+    nonce: u64,
     reads: u64,
     asked: BTreeSet<ReadId>,
     /// Whom it has told that they have its vote.
@@ -92,8 +94,10 @@ impl Server {
             inflight_bytes_max: input.pick(&[1, 100, 8 << 20]),
             trailing_bytes: input.pick(&[0, 60, 1 << 20]),
         };
-        let durable = Image::default();
-        let raft = Raft::new(id(0), options.clone(), bootstrap.clone(), Default::default(), 0);
+        let mut durable = Image::default();
+        durable.recovered.is_recovering = input.below(8) == 0;
+        let recovered = durable.recovered.clone();
+        let raft = Raft::new(id(0), options.clone(), bootstrap.clone(), recovered, 0);
         let before = raft.status();
         Self {
             raft,
@@ -104,6 +108,7 @@ impl Server {
             starts: 0,
             before,
             applied: 0,
+            nonce: 0,
             reads: 0,
             asked: BTreeSet::new(),
             votes: BTreeMap::new(),
@@ -123,7 +128,11 @@ impl Server {
             }
             4 | 5 => (0..=input.below(3)).for_each(|_| self.sync()),
             6 => self.compact(input),
-            7 if input.below(4) == 0 => self.restart(),
+            7 if input.below(4) == 0 => {
+                // Its log may have been lost; what it votes is on the disk twice.
+                self.durable.recovered.is_recovering |= input.below(8) == 0;
+                self.restart();
+            }
             8 => match input.below(4) {
                 0 => self.raft.step_down(),
                 1 => self.raft.report_unreachable(id(1 + input.below(4))),
@@ -158,7 +167,7 @@ impl Server {
     /// Makes up a message: mostly one that means something to the server as it is.
     fn message(&self, input: &mut Input<'_>) -> Envelope {
         let status = self.raft.status();
-        let kind = input.below(10);
+        let kind = input.below(12);
         let from = id(1 + input.below(4));
         let to = if input.byte() == 0xff { id(1) } else { id(0) };
         let term = term(&status, input);
@@ -184,7 +193,15 @@ impl Server {
                 let (last, configuration) = (entry_id(&status, input), configuration(input));
                 Message::InstallSnapshot { meta: SnapshotMeta { last, configuration } }
             }
-            _ => Message::InstallSnapshotResponse { matched: index(&status, input) },
+            9 => Message::InstallSnapshotResponse { matched: index(&status, input) },
+            10 => {
+                let nonce = input.number() % 4;
+                Message::RequestRecovery { nonce, last: index(&status, input) }
+            }
+            _ => {
+                let nonce = if input.coin() { self.nonce } else { input.number() };
+                Message::RequestRecoveryResponse { nonce, last: index(&status, input) }
+            }
         };
         Envelope { from, to, term, message }
     }
@@ -210,6 +227,13 @@ impl Server {
         assert!(status.snapshot.index <= status.applied && status.applied <= status.commit);
         assert!(status.commit <= status.last.index && status.persisted <= status.last.index);
         assert_eq!(status.applied, self.applied);
+        let sent = ready.messages.iter().chain(&ready.promises);
+        for envelope in sent {
+            if let Message::RequestRecovery { nonce, .. } = envelope.message {
+                self.nonce = nonce;
+            }
+            assert!(!status.recovering || !is_vote(envelope), "no vote while recovering");
+        }
         let own = |envelope: &Envelope| envelope.from == id(0) && envelope.to != id(0);
         assert!(ready.messages.iter().all(own));
         assert!(ready.messages.iter().all(|envelope| !is_vote(envelope)), "a vote is a promise");
