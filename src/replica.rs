@@ -189,6 +189,11 @@ impl Replica {
         self.raft.step_down();
     }
 
+    /// This server is about to stop: somebody else is to lead. Returns who, if there is anybody.
+    pub fn transfer_leadership(&mut self) -> Option<NodeId> {
+        self.raft.transfer_leadership()
+    }
+
     /// A message has arrived. Entries that this version cannot apply are not taken: once in the log
     /// they would stop every server that comes to them.
     pub fn step(&mut self, envelope: Envelope) {
@@ -257,6 +262,11 @@ impl Replica {
     /// The stream to a peer broke.
     pub fn report_unreachable(&mut self, to: NodeId) {
         self.raft.report_unreachable(to);
+    }
+
+    /// The stream from a peer has ended.
+    pub fn report_stream_ended(&mut self, from: NodeId) {
+        self.raft.report_stream_ended(from);
     }
 
     /// Takes the effects of all events since the last turn.

@@ -67,6 +67,44 @@ fn a_clean_stop_under_load_loses_no_acknowledged_write() {
     cluster.assert_converged();
 }
 
+/// Starts a cluster whose followers would wait for a new leader longer than this test does.
+fn with_patient_followers() -> (Cluster, usize) {
+    let mut cluster = Cluster::start(3, &[]);
+    let leader = cluster.leader();
+    for at in (0..3).filter(|at| *at != leader) {
+        let node = &mut cluster.nodes[at];
+        node.stop();
+        node.add_flag("--election-timeout-ms=60000");
+        node.start();
+        wait_for("the follower", || node.status().filter(|status| !status["leader"].is_null()));
+    }
+    assert_eq!(cluster.leader(), leader);
+    (cluster, leader)
+}
+
+#[test]
+fn the_end_of_a_leader_is_noticed_by_its_streams() {
+    let (mut cluster, leader) = with_patient_followers();
+    cluster.nodes[leader].kill();
+    assert_ne!(cluster.leader(), leader);
+}
+
+#[test]
+fn a_leader_that_is_stopped_hands_over() {
+    let (mut cluster, leader) = with_patient_followers();
+    let load = Load::start(&cluster, Mix::plain(4));
+    load.wait_for_progress();
+    let term = |cluster: &Cluster, at: usize| cluster.nodes[at].status().unwrap()["term"].clone();
+    let before = term(&cluster, leader).as_u64().unwrap();
+    assert!(cluster.nodes[leader].stop().success());
+    let log = cluster.nodes[leader].log();
+    assert!(log.contains("handing leadership over"), "{log}");
+    let next = cluster.leader();
+    assert_eq!(term(&cluster, next), before + 1, "one election");
+    load.wait_for_progress();
+    load.stop().check(&cluster);
+}
+
 #[test]
 fn five_nodes_survive_two() {
     let mut cluster = Cluster::start(5, &[]);

@@ -57,7 +57,7 @@ fn hand(cluster: &mut Cluster, from: &str, term: Term, message: Message) -> Read
 }
 
 fn vote_request(last: EntryId) -> Message {
-    Message::RequestVote { pre: false, last }
+    Message::RequestVote { pre: false, last, transfer: false }
 }
 
 fn append(prev: EntryId, terms: &[Term], commit: Index) -> Message {
@@ -427,7 +427,7 @@ fn thesis_9_6_live_leader_is_not_disturbed() {
     let mut cluster = led();
     let (node, term) = (id("n2"), cluster.term(id("n2")));
     for pre in [true, false] {
-        let message = Message::RequestVote { pre, last: at(99, 99) };
+        let message = Message::RequestVote { pre, last: at(99, 99), transfer: false };
         let envelope = Envelope { from: id("n3"), to: node, term: term + 5, message };
         cluster.event(node, |raft| raft.step(envelope));
         assert_eq!(cluster.term(node), term);

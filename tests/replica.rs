@@ -307,7 +307,7 @@ fn a_slow_clock_brings_no_key_back_to_life() {
     assert_eq!(cluster.run(new, "GET lives"), Ok(vec![Reply::Null]));
 }
 
-/// An entry of the last leader, whose clock was ahead, that the next one applies only when it leads.
+/// An entry of the last leader, whose clock was ahead, which the next applies only when it leads.
 #[test]
 fn what_a_new_leader_has_yet_to_apply_moves_its_clock_too() {
     let mut cluster = Cluster::new(&["A", "B", "C"]);
@@ -315,8 +315,8 @@ fn what_a_new_leader_has_yet_to_apply_moves_its_clock_too() {
     cluster.set_wall(old, 9_000_000);
     cluster.run(old, "SET k v PX 500").unwrap();
     cluster.cut_off.insert(old);
-    let applied: Vec<_> =
-        cluster.replicas.values().map(|replica| replica.status().applied).collect();
+    let applied = cluster.replicas.values().map(|replica| replica.status().applied);
+    let applied: Vec<_> = applied.collect();
     let new = cluster.elect();
     let last = cluster.replicas[&old].status().applied;
     assert_eq!(applied.iter().filter(|applied| **applied == last).count(), 1, "{applied:?}");

@@ -103,6 +103,10 @@ enum Command {
     Snapshot(String),
     Unreachable(String, String),
     StepDown(String),
+    /// A leader hands over.
+    Transfer(String),
+    /// A follower notices that the stream from a leader has ended.
+    StreamEnded(String, String),
     /// Hands a server a message that nobody sent.
     Forge {
         from: String,
@@ -293,8 +297,11 @@ impl Script {
                     "RequestRecoveryResponse" => {
                         Message::RequestRecoveryResponse { nonce: *round, last: *index }
                     }
-                    "PreVote" => Message::RequestVote { pre: true, last: prev },
-                    "RequestVote" => Message::RequestVote { pre: false, last: prev },
+                    "PreVote" => Message::RequestVote { pre: true, last: prev, transfer: false },
+                    "RequestVote" => {
+                        Message::RequestVote { pre: false, last: prev, transfer: false }
+                    }
+                    "TimeoutNow" => Message::TimeoutNow,
                     "PreVoteResponse" => Message::RequestVoteResponse { pre: true, granted: true },
                     "RequestVoteResponse" => {
                         Message::RequestVoteResponse { pre: false, granted: true }
@@ -385,6 +392,13 @@ impl Script {
             Command::Restart(node) => cluster.restart(id(node)),
             Command::Snapshot(node) => cluster.snapshot(id(node)),
             Command::StepDown(node) => drop(cluster.event(id(node), Raft::step_down)),
+            Command::Transfer(node) => {
+                let _ = cluster.event(id(node), Raft::transfer_leadership);
+            }
+            Command::StreamEnded(node, leader) => {
+                let leader = id(leader);
+                cluster.event(id(node), |raft: &mut Raft| raft.report_stream_ended(leader));
+            }
             Command::Unreachable(node, peer) => {
                 let peer = id(peer);
                 cluster.event(id(node), |raft: &mut Raft| raft.report_unreachable(peer));

@@ -51,7 +51,9 @@ fn entry() -> impl Strategy<Value = Entry> {
 fn message() -> impl Strategy<Value = Message> {
     let n = any::<u64>;
     prop_oneof![
-        (any::<bool>(), id()).prop_map(|(pre, last)| Message::RequestVote { pre, last }),
+        (any::<bool>(), id(), any::<bool>())
+            .prop_map(|(pre, last, transfer)| Message::RequestVote { pre, last, transfer }),
+        Just(Message::TimeoutNow),
         (any::<bool>(), any::<bool>())
             .prop_map(|(pre, granted)| Message::RequestVoteResponse { pre, granted }),
         (id(), vec(entry(), 0..5), n())
@@ -156,7 +158,7 @@ proptest! {
 fn what_no_server_would_send_is_refused() {
     let header =
         || Some(proto::Header { from: "A".into(), to: "B".into(), term: 1, ..Default::default() });
-    let vote = |header, last| proto::RequestVoteRequest { header, pre: false, last };
+    let vote = |header, last| proto::RequestVoteRequest { header, last, ..Default::default() };
     let last = Some(proto::EntryId::default());
     assert!(wire::decode_request_vote(vote(header(), last)).is_ok());
     assert!(wire::decode_request_vote(vote(None, last)).is_err(), "no header");

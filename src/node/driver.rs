@@ -4,6 +4,7 @@
 //! last one was carried out shares one write, one sync, one message to each peer, one round for all
 //! reads.
 
+mod hand_over;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ use super::snapshots::{Snapshots, Taken};
 use crate::raft;
 use crate::replica::{HeavyReads, Outcome, Replica, RequestId, Turn};
 use crate::transport::{Inbound, Transport};
+use hand_over::HandOver;
 
 /// The unit of the core's timeouts.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
@@ -84,6 +86,8 @@ pub(crate) struct Driver {
     heavy_slots: Arc<Semaphore>,
     /// The cluster that this node is of, by what its directory or its committed log says.
     identity: Option<ClusterId>,
+    /// Leadership is being handed over.
+    hand_over: Option<HandOver>,
     /// The file of the snapshot that the core decides about in this turn.
     incoming: Option<Received>,
     /// What peers said that refused us as of another cluster.
@@ -135,6 +139,7 @@ impl Driver {
             waiting: BTreeMap::new(),
             last_request: 0,
             heavy_slots: Arc::new(Semaphore::new(HEAVY_READS_MAX)),
+            hand_over: None,
             incoming: None,
             foreign: BTreeMap::new(),
             lost: BTreeSet::new(),
@@ -162,7 +167,8 @@ impl Driver {
                 done = sources.done.recv() => Event::Done(done.ok_or(Fatal::DiskThread)?),
                 _ = ticks.tick() => Event::Tick,
                 _ = sources.inbound.recv_many(&mut inbound, EVENTS_MAX) => Event::Inbound,
-                _ = sources.requests.recv_many(&mut requests, EVENTS_MAX) => Event::Requests,
+                _ = sources.requests.recv_many(&mut requests, EVENTS_MAX),
+                    if self.hand_over.is_none() => Event::Requests,
                 Some(taken) = sources.taken.recv() => Event::Taken(taken),
                 () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => Event::Wake,
             };
@@ -179,14 +185,18 @@ impl Driver {
                 self.handle_done(done)?;
             }
             gather(&mut sources.inbound, &mut inbound);
-            gather(&mut sources.requests, &mut requests);
+            if self.hand_over.is_none() {
+                gather(&mut sources.requests, &mut requests);
+            }
             for inbound in inbound.drain(..) {
                 self.handle_inbound(inbound)?;
             }
             for request in requests.drain(..) {
                 self.handle_request(request);
             }
+            self.begin_hand_over();
             self.turn();
+            self.end_hand_over();
         }
     }
 
@@ -263,6 +273,7 @@ impl Driver {
                 self.replica.install(snapshot.envelope, snapshot.keyspace);
                 self.turn();
             }
+            Inbound::StreamEnded(peer) => self.replica.report_stream_ended(peer),
             Inbound::Unreachable(peer) => self.replica.report_unreachable(peer),
             Inbound::SnapshotSent { to, delivered } => self.replica.report_snapshot(to, delivered),
             Inbound::Foreign { peer, cluster } => self.handle_foreign(peer, cluster)?,
@@ -300,6 +311,7 @@ impl Driver {
                 self.waiting.insert(id, Waiting { reply, late, since, _share: share });
                 self.replica.submit(id, batch);
             }
+            Request::HandOver { done } => self.hand_over = Some(HandOver::wanted(done)),
             Request::Follow { reply } => {
                 let _ = reply.send(self.following.follow(self.replica.raft()));
             }

@@ -28,6 +28,8 @@ pub(crate) enum Request {
     },
     /// Return the figures of this moment.
     Status { digest: bool, reply: oneshot::Sender<Status> },
+    /// Hand leadership over, and say when that has come to an end.
+    HandOver { done: oneshot::Sender<()> },
     /// Tell from now on how far the followers are.
     Follow { reply: oneshot::Sender<Followers> },
 }
@@ -77,6 +79,12 @@ impl Handle {
             return Err(Error::Unavailable(Unavailable::Loading));
         }
         Ok(())
+    }
+
+    /// Has another node lead, if this one does and there is one; returns when that is decided.
+    pub(crate) async fn hand_over(&self) {
+        // What cannot be asked for, or is not answered, is over as well.
+        let _ = self.ask(|done| Request::HandOver { done }).await;
     }
 
     /// Asks the loop something that changes nothing.

@@ -77,8 +77,12 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     ));
     let http_options =
         http::Options { max_connections: connections.http, ..http::Options::default() };
-    let http =
-        tokio::spawn(http::serve(http_listener, handle, http_options, stopped(frontends_stop)));
+    let http = tokio::spawn(http::serve(
+        http_listener,
+        handle.clone(),
+        http_options,
+        stopped(frontends_stop),
+    ));
 
     tokio::pin!(stop);
     let (mut driver, sources) = tokio::select! {
@@ -96,11 +100,10 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     let stopping = async {
         stop.await;
         tracing::info!("stopping");
+        // Clients that are still connected are told who leads then.
+        handle.hand_over().await;
         let _ = stop_frontends.send(true);
-        let frontends = async { tokio::join!(resp, http) };
-        if tokio::time::timeout(STOP_DEADLINE, frontends).await.is_err() {
-            tracing::warn!("clients' last requests were cut off");
-        }
+        end_in_time(async { tokio::join!(resp, http) }).await;
         let _ = stop_driver.send(true);
     };
     {
@@ -118,6 +121,12 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resu
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn end_in_time<T>(frontends: impl Future<Output = T>) {
+    if tokio::time::timeout(STOP_DEADLINE, frontends).await.is_err() {
+        tracing::warn!("clients' last requests were cut off");
+    }
 }
 
 async fn stopped(mut stop: watch::Receiver<bool>) {

@@ -42,22 +42,28 @@ impl Raft {
     /// Sounds out the voters.
     fn campaign(&mut self) {
         self.reset_election_timer();
-        // Who does not vote does not lead. After the last term there is none to campaign in.
-        let votes = self.configuration().is_voter(self.id) && !self.is_recovering();
-        let (true, Some(next_term)) = (votes, self.term().checked_add(1)) else {
+        if !self.may_lead() {
             return;
-        };
+        }
+        let next_term = self.term() + 1;
         self.role = RoleState::PreCandidate { granted: BTreeSet::from([self.id]) };
         let last = self.log.last();
         for to in self.other_voters() {
-            let message = Message::RequestVote { pre: true, last };
+            let message = Message::RequestVote { pre: true, last, transfer: false };
             self.effects.messages.push(Envelope { from: self.id, to, term: next_term, message });
         }
         self.count_votes();
     }
 
-    /// Asks for votes in a new term, the first its own.
-    fn become_candidate(&mut self) {
+    /// Returns whether this server can be elected. Who does not vote does not lead, and after the
+    /// last term there is none to campaign in.
+    pub(super) fn may_lead(&self) -> bool {
+        self.configuration().is_voter(self.id) && !self.is_recovering() && self.term() < Term::MAX
+    }
+
+    /// Asks for votes in a new term, the first its own. With `transfer`, because the leader wants
+    /// it.
+    pub(super) fn become_candidate(&mut self, transfer: bool) {
         self.reset_election_timer();
         self.hard_state.term += 1;
         self.hard_state.vote = Some(self.id);
@@ -66,7 +72,7 @@ impl Raft {
         self.promise(self.id, Message::RequestVoteResponse { pre: false, granted: true });
         let last = self.log.last();
         for to in self.other_voters() {
-            self.promise(to, Message::RequestVote { pre: false, last });
+            self.promise(to, Message::RequestVote { pre: false, last, transfer });
         }
     }
 
@@ -152,7 +158,7 @@ impl Raft {
             quorum_reached(configuration, |voter| granted.contains(&voter))
         };
         match &self.role {
-            RoleState::PreCandidate { granted } if won(granted) => self.become_candidate(),
+            RoleState::PreCandidate { granted } if won(granted) => self.become_candidate(false),
             RoleState::Candidate { granted } if won(granted) => self.become_leader(),
             _ => {}
         }
@@ -186,7 +192,14 @@ impl Raft {
             leader.heartbeat_elapsed = 0;
             leader.heartbeat_due = true;
         }
-        // Check-quorum: the term stays, for nobody else has claimed a newer one.
+        self.tick_transfer();
+        self.check_quorum();
+    }
+
+    /// Gives up leading without a majority. The term stays, for nobody else has claimed a newer
+    /// one.
+    fn check_quorum(&mut self) {
+        let RoleState::Leader(leader) = &self.role else { return };
         let patience = self.options.election_ticks.start;
         let followed = quorum_reached(self.configurations.in_force(), |id| {
             id == self.id || leader.peers.get(&id).is_some_and(|p| p.silent_ticks < patience)
@@ -232,7 +245,7 @@ impl Raft {
         true
     }
 
-    fn other_voters(&self) -> Vec<NodeId> {
+    pub(super) fn other_voters(&self) -> Vec<NodeId> {
         let configuration = self.configuration();
         let voters: BTreeSet<_> = configuration.voters.union(&configuration.outgoing).collect();
         voters.into_iter().copied().filter(|voter| *voter != self.id).collect()

@@ -33,6 +33,8 @@ pub enum Message {
         pre: bool,
         /// The candidate's last entry: the up-to-date check of §5.4.1.
         last: EntryId,
+        /// Whether the leader itself asked for this election (thesis §3.10).
+        transfer: bool,
     },
     /// The answer to `RequestVote`.
     RequestVoteResponse {
@@ -81,6 +83,8 @@ pub enum Message {
         /// The last index of the follower's log; the leader sees from it that messages were lost.
         last: Index,
     },
+    /// The leader hands over: the receiver is to campaign at once (thesis §3.10).
+    TimeoutNow,
     /// A follower has lost what it acknowledged, and does not vote until it knows that it has all
     /// of it back.
     RequestRecovery {

@@ -32,6 +32,7 @@
 //!  log.rs            §5.3         Log Matching
 //!  read.rs           §8           reads without the log (thesis §6.4)
 //!  snapshot.rs       §7           how the log stays short
+//!  transfer.rs                    how a leader hands over (thesis §3.10)
 //!  recovery.rs                    how a server with a damaged disk gets its vote back
 //!  configuration.rs  §6           who counts
 //!  ready.rs          the effects of a turn
@@ -98,6 +99,7 @@ mod recovery;
 mod replication;
 mod snapshot;
 mod status;
+mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -112,6 +114,7 @@ use progress::Progress;
 use random::Random;
 use read::Reads;
 use recovery::Recovering;
+use transfer::Transfer;
 
 pub use message::{Envelope, Message, Round};
 pub use options::Options;
@@ -204,12 +207,19 @@ struct Leader {
     heartbeat_elapsed: u32,
     heartbeat_due: bool,
     reads: Reads,
+    transfer: Option<Transfer>,
 }
 
 impl Leader {
     fn new(peers: BTreeSet<NodeId>, last: Index) -> Self {
         let peers = peers.into_iter().map(|id| (id, Progress::new(last))).collect();
-        Self { peers, heartbeat_elapsed: 0, heartbeat_due: false, reads: Reads::default() }
+        Self {
+            peers,
+            heartbeat_elapsed: 0,
+            heartbeat_due: false,
+            reads: Reads::default(),
+            transfer: None,
+        }
     }
 }
 
@@ -293,7 +303,7 @@ impl Raft {
         }
         // A pre-vote speaks of a term that has not begun, so the rule below must not see it.
         match message {
-            Message::RequestVote { pre: true, last } => {
+            Message::RequestVote { pre: true, last, .. } => {
                 return self.handle_pre_vote(from, term, last);
             }
             Message::RequestVoteResponse { pre: true, granted: true } => {
@@ -302,9 +312,11 @@ impl Raft {
             _ => {}
         }
         // The rule for all servers (§5.1, Figure 2): whoever hears of a newer term begins it as a
-        // follower. Except by a candidate, while there is nothing wrong with the leader.
+        // follower. Except by a candidate, while there is nothing wrong with the leader and it has
+        // not asked for it.
         if term > self.term() {
-            if matches!(message, Message::RequestVote { .. }) && self.has_live_leader() {
+            let disturbs = matches!(message, Message::RequestVote { transfer: false, .. });
+            if disturbs && self.has_live_leader() {
                 return;
             }
             self.become_follower(term, None);
@@ -318,7 +330,7 @@ impl Raft {
     /// Handles a message of our own term.
     fn handle(&mut self, from: NodeId, message: Message) {
         match message {
-            Message::RequestVote { pre: false, last } => self.handle_request_vote(from, last),
+            Message::RequestVote { pre: false, last, .. } => self.handle_request_vote(from, last),
             Message::RequestVoteResponse { pre: false, granted: true } => {
                 self.handle_vote_granted(from);
             }
@@ -333,6 +345,7 @@ impl Raft {
                 self.handle_append_entries_rejected(from, rejected, hint);
             }
             Message::Heartbeat { commit, round } => self.handle_heartbeat(from, commit, round),
+            Message::TimeoutNow => self.handle_timeout_now(from),
             Message::HeartbeatResponse { round, last } => {
                 self.handle_heartbeat_response(from, round, last);
             }
@@ -368,6 +381,7 @@ impl Raft {
             | Message::AppendEntriesResponse { .. }
             | Message::AppendEntriesRejected { .. }
             | Message::HeartbeatResponse { .. }
+            | Message::TimeoutNow
             | Message::RequestRecovery { .. }
             | Message::RequestRecoveryResponse { .. }
             | Message::InstallSnapshotResponse { .. } => return,
@@ -387,6 +401,7 @@ impl Raft {
     pub fn ready(&mut self) -> Ready {
         self.begin_read_round();
         self.send_to_followers();
+        self.advance_transfer();
         self.check();
         let mut ready = std::mem::take(&mut self.effects);
         if self.hard_state != self.written_hard_state {

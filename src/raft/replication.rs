@@ -25,11 +25,14 @@ impl Raft {
     /// at its index, it never will be. Until then it may or may not, whoever leads meanwhile.
     ///
     /// # Errors
-    /// Only the leader appends. Nothing has happened then.
+    /// Only the leader appends, and not while it hands over. Nothing has happened then.
     pub fn propose(&mut self, command: Bytes) -> Result<EntryId, NotLeader> {
         let RoleState::Leader(_) = self.role else {
             return Err(NotLeader { leader: self.leader() });
         };
+        if self.is_transferring() {
+            return Err(NotLeader { leader: None });
+        }
         Ok(self.append(Payload::Command(command)))
     }
 

@@ -52,6 +52,8 @@ pub enum Inbound {
     Snapshot(Box<ReceivedSnapshot>),
     /// The stream to a peer broke; what was under way is lost.
     Unreachable(NodeId),
+    /// The stream from a peer has ended: it leads no more, or its process is no more.
+    StreamEnded(NodeId),
     /// A snapshot was handed to a peer, or was not.
     SnapshotSent {
         /// The peer.

@@ -6,7 +6,7 @@
 
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -53,14 +53,25 @@ struct Link {
     endpoint: Endpoint,
     /// The connection for votes and AppendEntries. Connects when first used, and again when lost.
     channel: Channel,
-    /// The open stream, if there is one.
-    stream: Mutex<Option<mpsc::Sender<proto::AppendEntriesRequest>>>,
-    /// Told when a message found no stream.
+    stream: Mutex<Stream>,
+    /// Told when a message waits for a stream to be opened.
     wanted: Notify,
     votes: Arc<Semaphore>,
     sends_snapshot: AtomicBool,
     stop_snapshot: Notify,
     runtime: Handle,
+}
+
+/// Where messages go. The first ones of a new leader are taken before there is a connection.
+#[derive(Debug)]
+enum Stream {
+    /// There is none; the next message has one opened.
+    Closed,
+    /// The messages that wait for it to be opened.
+    Wanted(mpsc::Sender<proto::AppendEntriesRequest>, mpsc::Receiver<proto::AppendEntriesRequest>),
+    Open(mpsc::Sender<proto::AppendEntriesRequest>),
+    /// It broke, and is not opened again yet; what is said meanwhile is dropped.
+    Broken,
 }
 
 impl Peer {
@@ -77,7 +88,7 @@ impl Peer {
             id,
             channel: endpoint.connect_lazy(),
             endpoint,
-            stream: Mutex::new(None),
+            stream: Mutex::new(Stream::Closed),
             wanted: Notify::new(),
             votes: Arc::new(Semaphore::new(VOTE_CALLS_MAX)),
             sends_snapshot: AtomicBool::new(false),
@@ -92,13 +103,17 @@ impl Peer {
         self.0.runtime.spawn(async move { link.keep_stream(shared).await });
     }
 
-    /// Puts a message into the stream, or drops it and asks for a stream.
+    /// Puts a message into the stream, which is opened if there is none, or drops it.
     pub(crate) fn send_append(&self, request: proto::AppendEntriesRequest) {
-        let stream = self.0.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = stream.as_ref().is_some_and(|stream| stream.try_send(request).is_ok());
-        drop(stream);
-        if !sent {
+        let mut stream = self.0.stream();
+        if let Stream::Closed = *stream {
+            let (sender, receiver) = mpsc::channel(STREAM_MESSAGES_MAX);
+            *stream = Stream::Wanted(sender, receiver);
             self.0.wanted.notify_one();
+        }
+        if let Stream::Wanted(sender, _) | Stream::Open(sender) = &*stream {
+            // The core's windows leave room; what finds none, or nobody, is lost.
+            let _ = sender.try_send(request);
         }
     }
 
@@ -170,9 +185,10 @@ impl Link {
         let mut reach = Reach { answered: false, reported: false, backoff: *BACKOFF.start() };
         loop {
             self.wanted.notified().await;
+            let Some(messages) = self.open() else { continue };
             let Some(shared) = shared.upgrade() else { return };
-            let Err(status) = self.run_stream(&shared, &mut reach).await;
-            *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            let Err(status) = self.run_stream(&shared, messages, &mut reach).await;
+            *self.stream() = Stream::Broken;
             if !std::mem::replace(&mut reach.reported, true) {
                 tracing::warn!(peer = %self.id, reason = status.message(), "peer unreachable");
             }
@@ -186,20 +202,41 @@ impl Link {
                 reach.backoff = *BACKOFF.start();
             }
             tokio::time::sleep(reach.backoff).await;
+            *self.stream() = Stream::Closed;
             reach.backoff = (reach.backoff * 2).min(*BACKOFF.end());
         }
     }
 
+    fn stream(&self) -> MutexGuard<'_, Stream> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what the stream is to carry, from now on, if it is wanted.
+    fn open(&self) -> Option<mpsc::Receiver<proto::AppendEntriesRequest>> {
+        let mut stream = self.stream();
+        match std::mem::replace(&mut *stream, Stream::Closed) {
+            Stream::Wanted(sender, messages) => {
+                *stream = Stream::Open(sender);
+                Some(messages)
+            }
+            other => {
+                *stream = other;
+                None
+            }
+        }
+    }
+
     /// Opens the stream and hands on the answers until it breaks.
-    async fn run_stream(&self, shared: &Shared, reach: &mut Reach) -> Result<Never, Status> {
-        let (sender, receiver) = mpsc::channel(STREAM_MESSAGES_MAX);
-        // Messages queue while the connection is being made, so that a new leader's first ones are
-        // not lost.
-        *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+    async fn run_stream(
+        &self,
+        shared: &Shared,
+        messages: mpsc::Receiver<proto::AppendEntriesRequest>,
+        reach: &mut Reach,
+    ) -> Result<Never, Status> {
         let mut client = RaftClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let opening = client.append_entries(ReceiverStream::new(receiver));
+        let opening = client.append_entries(ReceiverStream::new(messages));
         let mut answers = tokio::time::timeout(CONNECT_DEADLINE, opening)
             .await
             .map_err(|_| Status::unavailable("no connection in time"))??

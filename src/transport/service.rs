@@ -87,6 +87,16 @@ impl Answers {
         }
     }
 
+    /// Forgets a stream, and returns whether it was the one that the leader uses.
+    fn end_stream(&self, leader: NodeId, stream: &mpsc::Sender<AppendAnswer>) -> bool {
+        let mut appends = lock(&self.appends);
+        let is_it = appends.get(&leader).is_some_and(|known| known.same_channel(stream));
+        if is_it {
+            appends.remove(&leader);
+        }
+        is_it
+    }
+
     /// Answers the snapshot that came from this leader.
     pub(super) fn install(&self, to: NodeId, response: proto::InstallSnapshotResponse) {
         if let Some(call) = lock(&self.installs).remove(&to) {
@@ -164,8 +174,8 @@ impl Shared {
         &self,
         mut inbound: Streaming<proto::AppendEntriesRequest>,
         answers: &mpsc::Sender<AppendAnswer>,
+        leader: &mut Option<NodeId>,
     ) -> Result<(), Status> {
-        let mut leader = None;
         let mut said = None;
         while let Some(request) = inbound.message().await? {
             let (header, envelope, silent) =
@@ -175,7 +185,7 @@ impl Shared {
                 return Err(Status::invalid_argument("the sender of a stream cannot change"));
             }
             if leader.is_none() {
-                leader = Some(header.from);
+                *leader = Some(header.from);
                 lock(&self.answers.appends).insert(header.from, answers.clone());
             }
             self.deliver(Inbound::Message(envelope)).await?;
@@ -223,11 +233,17 @@ impl Raft for Service {
         // The client sees the stream open only when this returns: the messages are read in a task
         // of their own.
         tokio::spawn(async move {
-            if let Err(status) = shared.receive_appends(inbound, &sender).await {
+            let mut leader = None;
+            if let Err(status) = shared.receive_appends(inbound, &sender, &mut leader).await {
                 tracing::debug!(reason = status.message(), "stream from a peer ended");
                 let _ = sender.try_send(Err(status));
             }
-            lock(&shared.answers.appends).retain(|_, stream| !stream.same_channel(&sender));
+            // One that the leader has opened meanwhile is none of ours.
+            if let Some(leader) = leader
+                && shared.answers.end_stream(leader, &sender)
+            {
+                let _ = shared.deliver(Inbound::StreamEnded(leader)).await;
+            }
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
     }

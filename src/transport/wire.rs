@@ -110,11 +110,10 @@ pub fn encode(
         })
     };
     match envelope.message {
-        Message::RequestVote { pre, last } => Outgoing::RequestVote(proto::RequestVoteRequest {
-            header,
-            pre,
-            last: Some(encode_id(last)),
-        }),
+        Message::RequestVote { pre, last, transfer } => {
+            let last = Some(encode_id(last));
+            Outgoing::RequestVote(proto::RequestVoteRequest { header, pre, last, transfer })
+        }
         Message::RequestVoteResponse { pre, granted } => {
             Outgoing::RequestVoteResponse(proto::RequestVoteResponse { header, pre, granted })
         }
@@ -129,6 +128,7 @@ pub fn encode(
             let silent = encode_nodes(silent);
             request(Request::Heartbeat(proto::Heartbeat { commit, round, silent }))
         }
+        Message::TimeoutNow => request(Request::TimeoutNow(proto::TimeoutNow {})),
         Message::AppendEntriesResponse { matched } => {
             response(Response::Appended(proto::Appended { matched }))
         }
@@ -173,7 +173,8 @@ pub fn decode_request_vote(
 ) -> Result<(Header, Envelope), Malformed> {
     let header = Header::decode(request.header)?;
     let last = decode_id(request.last)?;
-    Ok((header, header.envelope(Message::RequestVote { pre: request.pre, last })))
+    let proto::RequestVoteRequest { pre, transfer, .. } = request;
+    Ok((header, header.envelope(Message::RequestVote { pre, last, transfer })))
 }
 
 /// Checks and decodes the answer to a vote request.
@@ -204,6 +205,7 @@ pub fn decode_append_entries(
             silent = Some(decode_nodes(&heartbeat.silent)?);
             Message::Heartbeat { commit: heartbeat.commit, round: heartbeat.round }
         }
+        Request::TimeoutNow(proto::TimeoutNow {}) => Message::TimeoutNow,
         Request::Recovery(proto::RequestRecoveryResponse { nonce, last }) => {
             Message::RequestRecoveryResponse { nonce, last }
         }

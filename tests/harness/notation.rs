@@ -13,7 +13,10 @@ pub(crate) fn envelope(envelope: &Envelope) -> String {
 fn message(message: &Message) -> String {
     let question = |pre: &bool| if *pre { "PreVote" } else { "RequestVote" };
     match message {
-        Message::RequestVote { pre, last } => format!("{} last={last}", question(pre)),
+        Message::RequestVote { pre, last, transfer } => {
+            let transfer = if *transfer { " transfer" } else { "" };
+            format!("{} last={last}{transfer}", question(pre))
+        }
         Message::RequestVoteResponse { pre, granted } => {
             format!("{}Response {}", question(pre), if *granted { "granted" } else { "refused" })
         }
@@ -30,6 +33,7 @@ fn message(message: &Message) -> String {
         Message::HeartbeatResponse { round, last } => {
             format!("HeartbeatResponse round={round} last={last}")
         }
+        Message::TimeoutNow => "TimeoutNow".to_owned(),
         Message::RequestRecovery { last, .. } => format!("RequestRecovery last={last}"),
         Message::RequestRecoveryResponse { last, .. } => {
             format!("RequestRecoveryResponse last={last}")

@@ -131,6 +131,7 @@ impl World {
             | F::PowerLossInSnapshot
             | F::PowerLossInRecovery
             | F::RestartLoop => self.crash_fault(fault, at),
+            F::HandOver => self.hand_over(),
             F::ShortPause => self.pause(at, self.plan.election() / 4),
             F::LongPause => self.pause(at, self.plan.election() * 3),
             F::PauseLeader => self.pause(self.leader_or(at), self.plan.election() * 3),
@@ -160,6 +161,14 @@ impl World {
                 Applied::Until(Effect::EagerSnapshots(at))
             }
         }
+    }
+
+    fn hand_over(&mut self) -> Applied {
+        let leader = self.servers.iter().position(Server::leads);
+        if let Some(leader) = leader {
+            self.notify(leader, 0, ServerEvent::HandOver);
+        }
+        Applied::done(leader.is_some() && self.servers.len() > 1)
     }
 
     /// Ends a fault.
@@ -225,6 +234,7 @@ impl World {
             Fault::BreakStream => {
                 net.cut.insert((at, other));
                 self.notify(at, MS, ServerEvent::Unreachable(other));
+                self.notify(other, MS, ServerEvent::StreamEnded(at));
             }
             Fault::FlakyLink => drop(net.flaky.insert((at, other), 700)),
             Fault::SlowLink => drop(net.slow.insert((at, other), election / 3)),

@@ -95,6 +95,8 @@ faults! {
     PowerLossInRecovery,
     /// A node starts and dies, again and again.
     RestartLoop,
+    /// The leader hands over.
+    HandOver,
     /// A process stands still for a moment.
     ShortPause,
     /// A process stands still for longer than an election takes.

@@ -143,6 +143,10 @@ impl World {
                 process.replica.report_snapshot(self.names[to], delivered);
             }
             ServerEvent::Unreachable(peer) => process.replica.report_unreachable(self.names[peer]),
+            ServerEvent::StreamEnded(peer) => {
+                process.replica.report_stream_ended(self.names[peer]);
+            }
+            ServerEvent::HandOver => drop(process.replica.transfer_leadership()),
             ServerEvent::Write => {
                 if !self.write(at) {
                     return;

@@ -10,7 +10,7 @@ use raftkv_storage::wal::WalOptions;
 use crate::disk::{SimDisk, Survival};
 use crate::plan::{Fault, MS, Plan, SECOND};
 use crate::process::Process;
-use crate::world::{Event, World};
+use crate::world::{Event, ServerEvent, World};
 
 /// The time of day at which every run begins, in milliseconds.
 const EPOCH_MS: u64 = 1_700_000_000_000;
@@ -259,6 +259,15 @@ impl World {
         self.checks.replies.forgets(at);
         for (client, id) in process.who_waits() {
             self.reply(at, client, id, None);
+        }
+        // A machine that goes on closes what its process had open.
+        if survival == Survival::KeepAll {
+            for other in (0..self.servers.len()).filter(|other| *other != at) {
+                for time in self.network.route(self.now, (at, other)) {
+                    let life = self.servers[other].life;
+                    self.at(time, Event::Server(other, life, ServerEvent::StreamEnded(at)));
+                }
+            }
         }
         // The disk first: what is dropped with the process must not write any more.
         self.servers[at].disk.crash(survival);

@@ -62,6 +62,10 @@ pub(crate) enum ServerEvent {
         delivered: bool,
     },
     Unreachable(usize),
+    /// The stream from a server has ended.
+    StreamEnded(usize),
+    /// The process is asked to hand leadership over.
+    HandOver,
     /// The disk has taken its time: now it writes, syncs and reports.
     Write,
     /// Nothing was written for a while.

@@ -133,8 +133,10 @@ impl Server {
                 self.durable.recovered.is_recovering |= input.below(8) == 0;
                 self.restart();
             }
-            8 => match input.below(4) {
+            8 => match input.below(6) {
                 0 => self.raft.step_down(),
+                2 => self.raft.report_stream_ended(id(1 + input.below(4))),
+                3 => drop(self.raft.transfer_leadership()),
                 1 => self.raft.report_unreachable(id(1 + input.below(4))),
                 _ => self.raft.report_snapshot(id(1 + input.below(4)), input.coin()),
             },
@@ -167,12 +169,15 @@ impl Server {
     /// Makes up a message: mostly one that means something to the server as it is.
     fn message(&self, input: &mut Input<'_>) -> Envelope {
         let status = self.raft.status();
-        let kind = input.below(12);
+        let kind = input.below(13);
         let from = id(1 + input.below(4));
         let to = if input.byte() == 0xff { id(1) } else { id(0) };
         let term = term(&status, input);
         let message = match kind {
-            0 => Message::RequestVote { pre: input.coin(), last: entry_id(&status, input) },
+            0 => {
+                let (pre, transfer) = (input.coin(), input.below(4) == 0);
+                Message::RequestVote { pre, last: entry_id(&status, input), transfer }
+            }
             1 => Message::RequestVoteResponse { pre: input.coin(), granted: input.below(4) != 0 },
             2 | 3 => {
                 let prev = entry_id(&status, input);
@@ -198,6 +203,7 @@ impl Server {
                 let nonce = input.number() % 4;
                 Message::RequestRecovery { nonce, last: index(&status, input) }
             }
+            11 => Message::TimeoutNow,
             _ => {
                 let nonce = if input.coin() { self.nonce } else { input.number() };
                 Message::RequestRecoveryResponse { nonce, last: index(&status, input) }

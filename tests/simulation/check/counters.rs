@@ -10,7 +10,7 @@ pub(crate) struct Counters {
     counters: BTreeMap<u32, Counter>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Counter {
     acknowledged: i64,
     unknown: i64,
@@ -27,8 +27,10 @@ impl Counters {
 
     /// At the end a counter has this value.
     pub(crate) fn ends(&self, key: u32, value: i64) {
-        let Some(Counter { acknowledged, unknown }) = self.counters.get(&key) else { return };
-        if !(*acknowledged..=acknowledged + unknown).contains(&value) {
+        // One that was only ever refused has none.
+        let Counter { acknowledged, unknown } =
+            self.counters.get(&key).copied().unwrap_or_default();
+        if !(acknowledged..=acknowledged + unknown).contains(&value) {
             violation!(
                 "exactly once",
                 "counter {key} is {value} after {acknowledged} acknowledged and {unknown} unknown"
