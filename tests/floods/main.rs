@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use floods::{ALL, Flood, Scale};
 use foreground::{Foreground, Measured};
+use process::command_line::{self, Words};
 use process::{Cluster, Host};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -47,25 +48,34 @@ struct Arguments {
     only: Option<String>,
 }
 
-fn arguments() -> Option<Arguments> {
+fn arguments() -> Result<Option<Arguments>, String> {
     let mut arguments = Arguments { is_full: false, is_timed: false, only: None };
-    let mut words = std::env::args().skip(1);
+    let names = ALL.map(|flood| flood.name).join(", ");
+    let usage = format!("usage: floods [--full] [--timed] [--only NAME]\nfloods: {names}");
+    let mut words = Words::of("floods", usage);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--full" => arguments.is_full = true,
             "--timed" => arguments.is_timed = true,
-            "--only" => arguments.only = words.next(),
-            "--list" => return None,
-            word if !word.starts_with('-') && !"floods".contains(word) => return None,
-            // What else `cargo test` hands to every test program.
+            "--only" => {
+                let name = words.value(&word)?;
+                if !ALL.iter().any(|flood| flood.name == name) {
+                    return Err(words.error(&format!("there is no flood {name}")));
+                }
+                arguments.only = Some(name);
+            }
+            word if !words.pass(word)? => return Ok(None),
             _ => {}
         }
     }
-    Some(arguments)
+    Ok(Some(arguments))
 }
 
 fn main() -> ExitCode {
-    let Some(arguments) = arguments() else { return ExitCode::SUCCESS };
+    command_line::run(arguments(), flood)
+}
+
+fn flood(arguments: Arguments) -> ExitCode {
     raise_open_files();
     let mut failures = Vec::new();
     println!("{HEAD}");

@@ -8,7 +8,7 @@ use crate::arguments::{self, Arguments};
 use crate::clients::{Clients, Places, Round, read_all};
 use crate::links;
 use crate::plan::{self, Family, Fault};
-use crate::process::{Cluster, End, Port};
+use crate::process::{Cluster, End, Port, command_line};
 use crate::record::{Figures, Shared};
 use crate::shim::Shim;
 use crate::trouble::Nemesis;
@@ -36,22 +36,14 @@ struct Run {
 
 /// Runs what the command line asks for.
 pub(crate) fn main() -> ExitCode {
-    let arguments = match arguments::parse() {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => return ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("{message}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match run(arguments.clone()) {
+    command_line::run(arguments::parse(), |arguments| match run(arguments.clone()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             println!("FAILED seed={}: {message}", arguments.seed);
             println!("the same schedule again: {}", arguments.command());
             ExitCode::FAILURE
         }
-    }
+    })
 }
 
 fn run(mut arguments: Arguments) -> Result<(), String> {
