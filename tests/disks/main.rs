@@ -1,10 +1,10 @@
 //! Real disks that fail: power cuts and I/O errors, on real file systems under real processes.
 //!
 //! ```text
-//! cargo test --release --test disks                                 what is cheap
-//! cargo test --release --test disks -- --all                        all of it
-//! cargo test --release --test disks -- --power-cuts 100 [--seed 1]  power cuts alone
-//! cargo test --release --test disks -- --only NAME                  one case
+//! cargo test --profile simulation --test disks                                 what is cheap
+//! cargo test --profile simulation --test disks -- --all                        all of it
+//! cargo test --profile simulation --test disks -- --power-cuts 100 [--seed 1]  power cuts alone
+//! cargo test --profile simulation --test disks -- --only NAME                  one case
 //! ```
 //!
 //! Each node has a disk of its own: an ext4 file system on a loop device. This needs root and loop
@@ -132,7 +132,7 @@ fn run(lab: &Lab, arguments: &Arguments) -> ExitCode {
         let verdict = if passed { "ok" } else { "FAILED" };
         println!("{verdict}: {name} ({:.1} s)", started.elapsed().as_secs_f64());
         if !passed {
-            failed.push(format!("cargo test --release --test disks -- {again}"));
+            failed.push(command_line::again("disks", again));
         }
     };
     let cuts = arguments.power_cuts();

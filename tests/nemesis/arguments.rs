@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::links::Wanted;
 use crate::plan::Fault;
-use crate::process::command_line::Words;
+use crate::process::command_line::{self, Words};
 
 const USAGE: &str = "\
 usage: nemesis [--nodes N] [--minutes N | --seconds N] [--operations N] [--seed N]
@@ -29,16 +29,20 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Returns the command that repeats the schedule.
+    /// Returns the command that repeats the schedule: it is drawn from the seed, but out of the
+    /// faults that there are.
     pub(crate) fn command(&self) -> String {
         let network = format!("{:?}", self.network).to_lowercase();
-        format!(
-            "cargo test --release --test nemesis -- --nodes {} --seconds {} --network {network} \
-             --seed {}",
-            self.nodes,
-            self.time.as_secs(),
-            self.seed
-        )
+        let (nodes, seconds, seed) = (self.nodes, self.time.as_secs(), self.seed);
+        let mut words =
+            format!("--nodes {nodes} --seconds {seconds} --network {network} --seed {seed}");
+        if self.operations > 0 {
+            words += &format!(" --operations {}", self.operations);
+        }
+        if self.faults != Fault::ALL {
+            words += &format!(" --faults {}", names(&self.faults, ","));
+        }
+        command_line::again("nemesis", &words)
     }
 }
 

@@ -36,7 +36,7 @@ struct Run {
 
 /// Runs what the command line asks for.
 pub(crate) fn main() -> ExitCode {
-    command_line::run(arguments::parse(), |arguments| match run(arguments.clone()) {
+    command_line::run(arguments::parse(), |mut arguments| match run(&mut arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             println!("FAILED seed={}: {message}", arguments.seed);
@@ -46,7 +46,7 @@ pub(crate) fn main() -> ExitCode {
     })
 }
 
-fn run(mut arguments: Arguments) -> Result<(), String> {
+fn run(arguments: &mut Arguments) -> Result<(), String> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
     let shim = Shim::new(dir.path(), arguments.nodes)
         .inspect_err(|reason| println!("no jumping clocks and no slow disks: {reason}"))
@@ -76,7 +76,7 @@ fn run(mut arguments: Arguments) -> Result<(), String> {
     let mut nemesis = Nemesis::new(cluster, links, shim);
     let start = Instant::now();
     let mut run = Run {
-        arguments,
+        arguments: arguments.clone(),
         start,
         record: Shared::new(start),
         round: Round::first(),

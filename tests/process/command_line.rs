@@ -85,3 +85,8 @@ pub(crate) fn run<A>(
         }
     }
 }
+
+/// Returns the command that runs a test program with these words.
+pub(crate) fn again(program: &str, words: &str) -> String {
+    format!("cargo test --profile simulation --test {program} -- {words}")
+}
