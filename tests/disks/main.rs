@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Each node has a disk of its own: an ext4 file system on a loop device. This needs root and loop
-//! devices; where they are missing, one line says so, and nothing is tested.
+//! devices; where they are missing, one line says so, and nothing is tested. That is a failure for
+//! whoever has asked for any of it by name.
 //!
 //! kill -9 proves nothing about durability, for what a process has stored into a mapped file
 //! survives it. Only a file system that stops at once, and forgets what was not synced, does.
@@ -79,6 +80,11 @@ impl Arguments {
         }
     }
 
+    /// Returns whether somebody relies on what they asked for, which a plain `cargo test` does not.
+    fn is_explicit(&self) -> bool {
+        self.all || self.only.is_some() || self.power_cuts.is_some()
+    }
+
     fn wants(&self, case: &Case) -> bool {
         match &self.only {
             Some(name) => case.name == name,
@@ -114,6 +120,10 @@ fn arguments() -> Result<Option<Arguments>, String> {
 fn main() -> ExitCode {
     command_line::run(arguments(), |arguments| match Lab::enter() {
         Ok(lab) => run(&lab, &arguments),
+        Err(reason) if arguments.is_explicit() => {
+            println!("FAILED: needs root and loop devices ({reason})");
+            ExitCode::FAILURE
+        }
         Err(reason) => {
             println!("skipped: needs root and loop devices ({reason})");
             ExitCode::SUCCESS
