@@ -5,6 +5,7 @@
 
 mod process;
 
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -28,11 +29,19 @@ fn stopped() -> Cluster {
     cluster
 }
 
-/// Returns the newest file of a directory of the node, by name.
-fn newest(node: &Node, dir: &str) -> PathBuf {
+/// Returns the files of a directory of the node, the oldest first, which is by name.
+fn files(node: &Node, dir: &str) -> Vec<PathBuf> {
     let files = std::fs::read_dir(node.data_dir.join(dir)).unwrap();
     let files = files.map(|file| file.unwrap().path());
-    files.filter(|path| path.extension().is_none_or(|kind| kind != "tmp")).max().unwrap()
+    let mut files: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_none_or(|kind| kind != "tmp")).collect();
+    files.sort();
+    files
+}
+
+/// Returns the newest file of a directory of the node.
+fn newest(node: &Node, dir: &str) -> PathBuf {
+    files(node, dir).pop().unwrap()
 }
 
 /// Overwrites so many sectors from an offset on.
@@ -98,13 +107,35 @@ fn a_damaged_node_says_what_is_wrong_and_is_repaired_from_the_leader() {
 }
 
 #[test]
-fn damage_on_all_nodes_is_refused_by_all_and_cannot_be_repaired_into_an_empty_store() {
-    let mut cluster = stopped();
-    for node in &cluster.nodes {
+fn damaged_logs_on_all_nodes_are_refused_by_all_and_not_repaired_into_an_empty_store() {
+    damage_on_all_nodes(|node| {
         let path = newest(node, "wal");
         spoil(&path, 0, 1);
+        (path, 0..1)
+    });
+}
+
+#[test]
+fn damaged_snapshots_on_all_nodes_are_refused_by_all_and_not_repaired_into_an_empty_store() {
+    damage_on_all_nodes(|node| {
+        // All there are: with an older one, the log that reaches back to it makes up for the rest.
+        let all = files(node, "snapshots");
+        all.iter().for_each(|path| spoil(path, 512, 1));
+        // What is spoiled belongs to the first block, which begins behind the header.
+        (newest(node, "snapshots"), 1..512)
+    });
+}
+
+/// Damages the data of every node by `damage`, which returns in which file, and within which bytes,
+/// a node must say that the damage begins.
+fn damage_on_all_nodes(damage: impl Fn(&Node) -> (PathBuf, Range<u64>)) {
+    let mut cluster = stopped();
+    for node in &cluster.nodes {
+        let (path, within) = damage(node);
         let line = refusal(node);
-        assert!(line.contains(path.to_str().unwrap()) && line.contains("offset 0"), "{line}");
+        let told = line.split_once(&format!("{} is corrupt at offset ", path.display()));
+        let offset = told.and_then(|(_, rest)| rest.split(':').next()?.parse().ok());
+        assert!(offset.is_some_and(|offset| within.contains(&offset)), "not {within:?}: {line}");
     }
     // Without one that remembers, nobody leads, and nothing is served.
     for node in &mut cluster.nodes {

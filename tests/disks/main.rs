@@ -1,14 +1,15 @@
 //! Real disks that fail: power cuts and I/O errors, on real file systems under real processes.
 //!
 //! ```text
-//! cargo test --release --test disks                                 what is cheap
-//! cargo test --release --test disks -- --all                        all of it
-//! cargo test --release --test disks -- --power-cuts 100 [--seed 1]  power cuts alone
-//! cargo test --release --test disks -- --only NAME                  one case
+//! cargo test --profile simulation --test disks                                 what is cheap
+//! cargo test --profile simulation --test disks -- --all                        all of it
+//! cargo test --profile simulation --test disks -- --power-cuts 100 [--seed 1]  power cuts alone
+//! cargo test --profile simulation --test disks -- --only NAME                  one case
 //! ```
 //!
 //! Each node has a disk of its own: an ext4 file system on a loop device. This needs root and loop
-//! devices; where they are missing, one line says so, and nothing is tested.
+//! devices; where they are missing, one line says so, and nothing is tested. That is a failure for
+//! whoever has asked for any of it by name.
 //!
 //! kill -9 proves nothing about durability, for what a process has stored into a mapped file
 //! survives it. Only a file system that stops at once, and forgets what was not synced, does.
@@ -35,13 +36,10 @@ use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use lab::Lab;
+use process::command_line::{self, Words};
 
 /// Power cuts that a plain `cargo test` makes, and those of `--all`.
 const POWER_CUTS: (u64, u64) = (2, 100);
-
-const USAGE: &str = "\
-usage: disks [--all] [--power-cuts N] [--seed N] [--only NAME]
-       disks --list-cases";
 
 /// One kind of trouble.
 struct Case {
@@ -82,6 +80,11 @@ impl Arguments {
         }
     }
 
+    /// Returns whether somebody relies on what they asked for, which a plain `cargo test` does not.
+    fn is_explicit(&self) -> bool {
+        self.all || self.only.is_some() || self.power_cuts.is_some()
+    }
+
     fn wants(&self, case: &Case) -> bool {
         match &self.only {
             Some(name) => case.name == name,
@@ -92,59 +95,40 @@ impl Arguments {
 
 fn arguments() -> Result<Option<Arguments>, String> {
     let mut arguments = Arguments { all: false, power_cuts: None, seed: None, only: None };
-    let mut words = std::env::args().skip(1);
+    let names = CASES.map(|case| case.name).join(", ");
+    let usage = "usage: disks [--all] [--power-cuts N] [--seed N] [--only NAME]";
+    let mut words = Words::of("disks", format!("{usage}\ncases: {names}"));
     while let Some(word) = words.next() {
-        let mut number = || {
-            let value = words.next().ok_or(format!("{word} wants a number"))?;
-            value.parse::<u64>().map_err(|_| format!("{word}: {value} is not a number"))
-        };
         match word.as_str() {
             "--all" => arguments.all = true,
-            "--power-cuts" => arguments.power_cuts = Some(number()?),
-            "--seed" => arguments.seed = Some(number()?),
+            "--power-cuts" => arguments.power_cuts = Some(words.number(&word)?),
+            "--seed" => arguments.seed = Some(words.number(&word)?),
             "--only" => {
-                let name = words.next().ok_or("--only wants the name of a case")?;
+                let name = words.value(&word)?;
                 if !CASES.iter().any(|case| case.name == name) {
-                    return Err(format!("there is no case {name}"));
+                    return Err(words.error(&format!("there is no case {name}")));
                 }
                 arguments.only = Some(name);
             }
-            "--list-cases" => {
-                CASES.iter().for_each(|case| println!("{}", case.name));
-                return Ok(None);
-            }
-            // What `cargo test` hands to every test program.
-            "--nocapture" | "--include-ignored" | "--ignored" | "-q" => {}
-            "--list" => return Ok(None),
-            word if word.starts_with("--test-threads") => {}
-            // A filter of tests: this program is one test.
-            word if !word.starts_with('-') => {
-                if !"disks".contains(word) {
-                    return Ok(None);
-                }
-            }
-            word => return Err(format!("{word} is not known\n{USAGE}")),
+            word if !words.pass(word)? => return Ok(None),
+            _ => {}
         }
     }
     Ok(Some(arguments))
 }
 
 fn main() -> ExitCode {
-    let arguments = match arguments() {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => return ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("disks: {error}");
-            return ExitCode::from(2);
-        }
-    };
-    match Lab::enter() {
+    command_line::run(arguments(), |arguments| match Lab::enter() {
         Ok(lab) => run(&lab, &arguments),
+        Err(reason) if arguments.is_explicit() => {
+            println!("FAILED: needs root and loop devices ({reason})");
+            ExitCode::FAILURE
+        }
         Err(reason) => {
             println!("skipped: needs root and loop devices ({reason})");
             ExitCode::SUCCESS
         }
-    }
+    })
 }
 
 fn run(lab: &Lab, arguments: &Arguments) -> ExitCode {
@@ -158,7 +142,7 @@ fn run(lab: &Lab, arguments: &Arguments) -> ExitCode {
         let verdict = if passed { "ok" } else { "FAILED" };
         println!("{verdict}: {name} ({:.1} s)", started.elapsed().as_secs_f64());
         if !passed {
-            failed.push(format!("cargo test --release --test disks -- {again}"));
+            failed.push(command_line::again("disks", again));
         }
     };
     let cuts = arguments.power_cuts();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::lab::{Lab, Machines};
+use crate::lab::{Lab, Machines, must};
 use crate::process::load::{Load, Mix};
 use crate::process::{Node, wait_for};
 
@@ -14,10 +14,7 @@ const MIX: Mix =
 
 /// A sync of the log that fails once ends the node; one of a file that nothing depends on does not.
 pub(crate) fn injected(lab: &Lab) {
-    if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
-        println!("failed_system_calls: skipped, there is no strace");
-        return;
-    }
+    must("strace", &["-V"]);
     let mut machines = Machines::start(lab, 512 << 20);
     let load = Load::start(&machines.cluster, MIX);
     load.wait_for_progress();

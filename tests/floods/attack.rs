@@ -14,6 +14,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) struct Attack {
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
+    refused: Arc<AtomicU64>,
     threads: Vec<std::thread::JoinHandle<()>>,
     held: Vec<TcpStream>,
 }
@@ -23,6 +24,7 @@ pub(crate) struct Attack {
 pub(crate) struct Orders {
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
+    refused: Arc<AtomicU64>,
 }
 
 /// Connects to a port of loopback.
@@ -39,7 +41,8 @@ impl Attack {
     /// Adds an attacker, which goes on until it is told to stop. It gets what processor time is
     /// left: that of a flood from elsewhere would not be ours at all.
     pub(crate) fn spawn(&mut self, act: impl FnOnce(Orders) + Send + 'static) {
-        let orders = Orders { stop: Arc::clone(&self.stop), sent: Arc::clone(&self.sent) };
+        let [sent, refused] = [&self.sent, &self.refused].map(Arc::clone);
+        let orders = Orders { stop: Arc::clone(&self.stop), sent, refused };
         self.threads.push(std::thread::spawn(move || {
             let _ = rustix::process::nice(19);
             act(orders);
@@ -54,6 +57,11 @@ impl Attack {
     /// Returns how much was sent, in whatever the flood counts.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed) + self.held.len() as u64
+    }
+
+    /// Returns how many requests were refused because too much is held.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 }
 
@@ -71,6 +79,17 @@ impl Orders {
 
     pub(crate) fn count(&self, sent: u64) {
         self.sent.fetch_add(sent, Ordering::Relaxed);
+    }
+
+    /// Counts those connections that were told this, and keeps those that were told nothing.
+    pub(crate) fn count_refused(&self, streams: &mut Vec<TcpStream>, refusal: &[u8]) {
+        let mut buffer = vec![0; refusal.len()];
+        streams.retain_mut(|stream| {
+            let read = stream.set_nonblocking(true).and_then(|()| stream.read(&mut buffer));
+            let is_refused = read.as_ref().is_ok_and(|read| buffer[..*read] == *refusal);
+            self.refused.fetch_add(u64::from(is_refused), Ordering::Relaxed);
+            read.is_err_and(|error| is_timeout(&error))
+        });
     }
 
     /// Waits, unless it is over.

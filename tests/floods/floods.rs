@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::attack::{Attack, Orders, connect};
@@ -22,24 +23,39 @@ pub(crate) struct Flood {
     pub(crate) name: &'static str,
     /// Whether others must not notice. Else, what floods is served like them, and all wait longer.
     pub(crate) is_cheap: bool,
-    pub(crate) start: fn(&Cluster, usize, Scale) -> Result<Attack, String>,
+    /// What it must have sent at its full scale, in whatever it counts: less than a tenth of what
+    /// it sends on two cores that do nothing else; all of it, where connections are held.
+    pub(crate) least: u64,
+    /// What a node may hold of it beside the usual, in MiB. More is refused, and must be.
+    pub(crate) held_mib: u64,
+    pub(crate) start: Start,
 }
 
 pub(crate) const ALL: [Flood; 13] = [
-    Flood { name: "redirects", is_cheap: false, start: redirects },
-    Flood { name: "pipelines", is_cheap: false, start: pipelines },
-    Flood { name: "slow-readers", is_cheap: false, start: slow_readers },
-    Flood { name: "idle", is_cheap: true, start: idle },
-    Flood { name: "slow-loris", is_cheap: true, start: slow_loris },
-    Flood { name: "nothings", is_cheap: true, start: nothings },
-    Flood { name: "bombs", is_cheap: true, start: bombs },
-    Flood { name: "half-requests", is_cheap: false, start: half_requests },
-    Flood { name: "http2-settings", is_cheap: true, start: http2_settings },
-    Flood { name: "http2-pings", is_cheap: true, start: http2_pings },
-    Flood { name: "http2-continuations", is_cheap: true, start: http2_continuations },
-    Flood { name: "http2-resets", is_cheap: true, start: http2_resets },
-    Flood { name: "http2-connections", is_cheap: true, start: http2_connections },
+    dear("redirects", 2_000_000, redirects),
+    dear("pipelines", 300_000, pipelines),
+    dear("slow-readers", 100, slow_readers),
+    cheap("idle", 10_000, idle),
+    cheap("slow-loris", 500, slow_loris),
+    cheap("nothings", 2_000_000, nothings),
+    cheap("bombs", 150_000, bombs),
+    Flood { held_mib: 1024, ..dear("half-requests", 200, half_requests) },
+    cheap("http2-settings", 2_000_000, http2_settings),
+    cheap("http2-pings", 2_000_000, http2_pings),
+    cheap("http2-continuations", 300_000, http2_continuations),
+    cheap("http2-resets", 5_000_000, http2_resets),
+    cheap("http2-connections", 125, http2_connections),
 ];
+
+type Start = fn(&Cluster, usize, Scale) -> Result<Attack, String>;
+
+const fn cheap(name: &'static str, least: u64, start: Start) -> Flood {
+    Flood { name, is_cheap: true, least, held_mib: 0, start }
+}
+
+const fn dear(name: &'static str, least: u64, start: Start) -> Flood {
+    Flood { is_cheap: false, ..cheap(name, least, start) }
+}
 
 fn commands(count: usize, command: impl Fn(usize) -> Vec<Vec<u8>>) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -203,27 +219,31 @@ fn bombs(cluster: &Cluster, leader: usize, scale: Scale) -> Result<Attack, Strin
     Ok(attack)
 }
 
+/// What a client is told whose request grows when all together are too large.
+const TOO_MUCH: &[u8] = b"-ERR too much input is held by all clients\r\n";
+/// What comes of a request. The buffer that it is read into is doubled when it is full: of a little
+/// less than 8 MiB nearly all that is reserved is used.
+const HALF_BYTES: usize = (8 << 20) - (512 << 10);
+
 /// Large requests of which the end never comes: what is held of them is limited for all together.
 fn half_requests(cluster: &Cluster, leader: usize, scale: Scale) -> Result<Attack, String> {
     let port = cluster.nodes[leader].resp;
     let mut attack = Attack::default();
-    let half =
-        [b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$8388608\r\n".as_slice(), &vec![b'x'; 8 << 20][1..]];
-    let half = std::sync::Arc::new(half.concat());
+    let head = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$8388608\r\n".as_slice();
+    let half = Arc::new([head, &vec![b'x'; HALF_BYTES]].concat());
     for _ in 0..scale.few {
-        let half = std::sync::Arc::clone(&half);
+        let half = Arc::clone(&half);
         let count = scale.many * 3 / 40;
         attack.spawn(move |orders| {
             let mut streams = Vec::new();
             for _ in 0..count {
                 let Ok(mut stream) = connect(port) else { continue };
-                if orders.send(&mut stream, &half) {
-                    orders.count(1);
-                    streams.push(stream);
-                }
+                orders.count(u64::from(orders.send(&mut stream, &half)));
+                streams.push(stream);
             }
             while !orders.is_over() {
                 orders.wait(Duration::from_millis(200));
+                orders.count_refused(&mut streams, TOO_MUCH);
             }
         });
     }

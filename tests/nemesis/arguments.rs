@@ -4,11 +4,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::links::Wanted;
 use crate::plan::Fault;
+use crate::process::command_line::{self, Words};
 
 const USAGE: &str = "\
 usage: nemesis [--nodes N] [--minutes N | --seconds N] [--operations N] [--seed N]
                [--network netns|proxy|auto] [--faults NAME,...] [--verbose]
-       nemesis --list-faults";
+faults: ";
 
 /// How long a plain `cargo test` takes.
 const SHORT: Duration = Duration::from_secs(8);
@@ -28,17 +29,25 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Returns the command that repeats the schedule.
+    /// Returns the command that repeats the schedule: it is drawn from the seed, but out of the
+    /// faults that there are.
     pub(crate) fn command(&self) -> String {
         let network = format!("{:?}", self.network).to_lowercase();
-        format!(
-            "cargo test --release --test nemesis -- --nodes {} --seconds {} --network {network} \
-             --seed {}",
-            self.nodes,
-            self.time.as_secs(),
-            self.seed
-        )
+        let (nodes, seconds, seed) = (self.nodes, self.time.as_secs(), self.seed);
+        let mut words =
+            format!("--nodes {nodes} --seconds {seconds} --network {network} --seed {seed}");
+        if self.operations > 0 {
+            words += &format!(" --operations {}", self.operations);
+        }
+        if self.faults != Fault::ALL {
+            words += &format!(" --faults {}", names(&self.faults, ","));
+        }
+        command_line::again("nemesis", &words)
     }
+}
+
+fn names(faults: &[Fault], separator: &str) -> String {
+    faults.iter().map(|fault| fault.name()).collect::<Vec<_>>().join(separator)
 }
 
 /// Reads the command line; nothing if nothing is to be run.
@@ -56,55 +65,38 @@ pub(crate) fn parse() -> Result<Option<Arguments>, String> {
     // Alone, it runs beside other tests, and as anybody.
     let mut network = None;
     let mut is_asked = false;
-    let mut words = std::env::args().skip(1);
+    let mut words = Words::of("nemesis", format!("{USAGE}{}", names(&Fault::ALL, ", ")));
     while let Some(word) = words.next() {
-        let mut next = || words.next().ok_or(format!("{word} wants a value\n{USAGE}"));
-        let number = |text: String| {
-            text.parse::<u64>().map_err(|_| format!("{word}: {text} is not a number"))
-        };
         match word.as_str() {
-            "--nodes" => arguments.nodes = usize::try_from(number(next()?)?).unwrap_or(0),
-            "--minutes" => arguments.time = Duration::from_secs(60 * number(next()?)?),
-            "--seconds" => arguments.time = Duration::from_secs(number(next()?)?),
-            "--operations" => arguments.operations = number(next()?)?,
-            "--seed" => arguments.seed = number(next()?)?,
+            "--nodes" => arguments.nodes = usize::try_from(words.number(&word)?).unwrap_or(0),
+            "--minutes" => arguments.time = Duration::from_secs(60 * words.number(&word)?),
+            "--seconds" => arguments.time = Duration::from_secs(words.number(&word)?),
+            "--operations" => arguments.operations = words.number(&word)?,
+            "--seed" => arguments.seed = words.number(&word)?,
             "--network" => {
-                network = Some(match next()?.as_str() {
+                network = Some(match words.value(&word)?.as_str() {
                     "netns" => Wanted::Netns,
                     "proxy" => Wanted::Proxy,
                     "auto" => Wanted::Auto,
-                    other => return Err(format!("there is no network {other}\n{USAGE}")),
+                    other => return Err(words.error(&format!("there is no network {other}"))),
                 });
             }
             "--faults" => {
                 arguments.faults.clear();
-                for name in next()?.split(',') {
+                for name in words.value(&word)?.split(',') {
                     let fault = Fault::ALL.into_iter().find(|fault| fault.name() == name);
-                    arguments.faults.push(fault.ok_or(format!("there is no fault {name}"))?);
+                    let unknown = || words.error(&format!("there is no fault {name}"));
+                    arguments.faults.push(fault.ok_or_else(unknown)?);
                 }
             }
             "--verbose" => arguments.is_verbose = true,
-            "--list-faults" => {
-                Fault::ALL.iter().for_each(|fault| println!("{}", fault.name()));
-                return Ok(None);
-            }
-            // What `cargo test` hands to every test program.
-            "--nocapture" | "--include-ignored" | "--ignored" | "-q" => continue,
-            "--list" => return Ok(None),
-            word if word.starts_with("--test-threads") => continue,
-            // A filter of tests: this program is one test.
-            word if !word.starts_with('-') => {
-                if !"nemesis".contains(word) {
-                    return Ok(None);
-                }
-                continue;
-            }
-            word => return Err(format!("{word} is not known\n{USAGE}")),
+            word if !words.pass(word)? => return Ok(None),
+            _ => continue,
         }
         is_asked = true;
     }
     if !(3..=9).contains(&arguments.nodes) {
-        return Err(format!("--nodes: 3 to 9\n{USAGE}"));
+        return Err(words.error("--nodes: 3 to 9"));
     }
     arguments.network = network.unwrap_or(if is_asked { Wanted::Auto } else { Wanted::Proxy });
     Ok(Some(arguments))

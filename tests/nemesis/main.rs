@@ -2,7 +2,7 @@
 //! clocks and the disks fail, and a check of all that clients saw.
 //!
 //! ```text
-//! cargo test --release --test nemesis -- --nodes 3 --minutes 5 [--operations 100000] [--seed N]
+//! cargo test --profile simulation --test nemesis -- --nodes 3 --minutes 5 [--seed N]
 //! ```
 //!
 //! A run is made of rounds. In each, clients write values that nobody else writes, by RESP and by

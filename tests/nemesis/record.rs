@@ -95,6 +95,10 @@ impl Record {
     pub(crate) fn call(&mut self, client: u32, key: u32, op: &Op) -> OpId {
         let now = self.now();
         self.keys.insert(key, ());
+        if let Op::Increment(_) = op {
+            // Also one of which every increment is refused is looked at: it must stay at zero.
+            self.counters.entry(key).or_default();
+        }
         self.history.call(client, now, key, op.clone())
     }
 

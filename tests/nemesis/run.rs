@@ -8,7 +8,7 @@ use crate::arguments::{self, Arguments};
 use crate::clients::{Clients, Places, Round, read_all};
 use crate::links;
 use crate::plan::{self, Family, Fault};
-use crate::process::{Cluster, End, Port};
+use crate::process::{Cluster, End, Port, command_line};
 use crate::record::{Figures, Shared};
 use crate::shim::Shim;
 use crate::trouble::Nemesis;
@@ -36,25 +36,17 @@ struct Run {
 
 /// Runs what the command line asks for.
 pub(crate) fn main() -> ExitCode {
-    let arguments = match arguments::parse() {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => return ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("{message}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match run(arguments.clone()) {
+    command_line::run(arguments::parse(), |mut arguments| match run(&mut arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             println!("FAILED seed={}: {message}", arguments.seed);
             println!("the same schedule again: {}", arguments.command());
             ExitCode::FAILURE
         }
-    }
+    })
 }
 
-fn run(mut arguments: Arguments) -> Result<(), String> {
+fn run(arguments: &mut Arguments) -> Result<(), String> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
     let shim = Shim::new(dir.path(), arguments.nodes)
         .inspect_err(|reason| println!("no jumping clocks and no slow disks: {reason}"))
@@ -84,7 +76,7 @@ fn run(mut arguments: Arguments) -> Result<(), String> {
     let mut nemesis = Nemesis::new(cluster, links, shim);
     let start = Instant::now();
     let mut run = Run {
-        arguments,
+        arguments: arguments.clone(),
         start,
         record: Shared::new(start),
         round: Round::first(),

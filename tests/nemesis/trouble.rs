@@ -26,6 +26,8 @@ pub(crate) struct Nemesis {
     pub(crate) shim: Option<Shim>,
     /// Who led when last somebody was asked.
     leader: usize,
+    /// What nodes have done at the end of their lives that they may not do.
+    wrong: Vec<String>,
 }
 
 /// What has to be put right again.
@@ -39,15 +41,16 @@ struct Damage {
 
 impl Nemesis {
     pub(crate) fn new(cluster: Cluster, links: Box<dyn Links>, shim: Option<Shim>) -> Self {
-        Self { cluster, links, shim, leader: 0 }
+        Self { cluster, links, shim, leader: 0, wrong: Vec::new() }
     }
 
-    /// Returns the names of nodes that have ended by themselves.
+    /// Returns which nodes have ended by themselves, or not as they were asked to.
     pub(crate) fn ended(&mut self) -> Vec<String> {
         let ended = |node: &mut crate::process::Node| {
             node.ended().map(|status| format!("{} ended by itself: {status}", node.id))
         };
-        self.cluster.nodes.iter_mut().filter_map(ended).collect()
+        let by_themselves = self.cluster.nodes.iter_mut().filter_map(ended);
+        self.wrong.drain(..).chain(by_themselves).collect()
     }
 
     /// Returns the highest term that any node knows, and who leads in it, by what they answer.
@@ -92,10 +95,7 @@ impl Nemesis {
             Fault::KillNode => self.kill(&order[..1], damage),
             Fault::KillMajority => self.kill(&order[..majority], damage),
             Fault::KillAll => self.kill(&order, damage),
-            Fault::StopLeader => {
-                self.cluster.nodes[leader].stop();
-                damage.killed.push(leader);
-            }
+            Fault::StopLeader => self.stop(leader, damage),
             Fault::RestartLoop => self.restart_often(order[0], random),
             Fault::PauseShort | Fault::PauseLeader => self.pause(&[leader], damage),
             Fault::PauseNode => self.pause(&order[..1], damage),
@@ -140,6 +140,19 @@ impl Nemesis {
             self.cluster.nodes[*at].kill();
             damage.killed.push(*at);
         }
+    }
+
+    /// A node that is asked to stop closes its log, which its disk must let it.
+    fn stop(&mut self, at: usize, damage: &mut Damage) {
+        if let Some(shim) = &self.shim {
+            shim.set_sync(at, Duration::ZERO);
+        }
+        let node = &mut self.cluster.nodes[at];
+        let status = node.stop();
+        if !status.success() {
+            self.wrong.push(format!("{} was asked to stop, and ended with {status}", node.id));
+        }
+        damage.killed.push(at);
     }
 
     fn restart_often(&mut self, at: usize, random: &mut Random) {

@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub(crate) mod client;
+pub(crate) mod command_line;
 pub(crate) mod load;
 
 use std::borrow::BorrowMut;
