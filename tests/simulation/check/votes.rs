@@ -28,7 +28,9 @@ impl Votes {
         let candidate = match envelope.message {
             Message::RequestVote { pre: false, .. } => from,
             Message::RequestVoteResponse { pre: false, granted: true } => envelope.to,
-            Message::AppendEntriesResponse { .. } | Message::InstallSnapshotResponse { .. } => {
+            // Nothing matched: a snapshot of an older term was refused, which promises nothing.
+            Message::AppendEntriesResponse { .. }
+            | Message::InstallSnapshotResponse { matched: 1.. } => {
                 self.note_term(from, term);
                 return;
             }
