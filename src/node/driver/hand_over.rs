@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Driver;
 use crate::raft::Role;
 
-/// How long the new leader may take to be heard of.
+/// How long all of it may take, whatever the election timeout is: the node is to stop.
 const DEADLINE: Duration = Duration::from_secs(1);
 
 /// A hand-over that was asked for, or is under way.
@@ -47,11 +47,11 @@ impl Driver {
     pub(super) fn end_hand_over(&mut self) {
         let Some(hand_over) = &self.hand_over else { return };
         let raft = self.replica.raft();
-        let is_over = match raft.role() {
+        let is_decided = match raft.role() {
             Role::Leader => !raft.is_transferring(),
-            _ => raft.leader().is_some() || hand_over.since.elapsed() > DEADLINE,
+            _ => raft.leader().is_some(),
         };
-        if is_over {
+        if is_decided || hand_over.since.elapsed() > DEADLINE {
             self.hand_over = None;
         }
     }
