@@ -5,6 +5,7 @@
 //! one path for all frontends.
 
 pub mod http;
+pub mod pace;
 pub mod resp;
 
 use std::fmt;

@@ -23,6 +23,7 @@ struct Counts {
     /// Read since it was last the turn of others, and the most that ever was.
     read: AtomicUsize,
     most_read: AtomicUsize,
+    all_read: AtomicUsize,
     written: AtomicUsize,
     turns: AtomicUsize,
     /// Turns of others up to the last write, and the most between two writes.
@@ -47,10 +48,11 @@ impl AsyncRead for Eager {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let rest = &self.said[self.position..];
-        let bytes = rest.len().min(buffer.remaining()).min(READ_BYTES_MAX);
+        let bytes = rest.len().min(buffer.remaining());
         buffer.put_slice(&rest[..bytes]);
         self.position += bytes;
         self.counts.is_all_read.store(self.position == self.said.len(), Ordering::Relaxed);
+        self.counts.all_read.fetch_add(bytes, Ordering::Relaxed);
         let read = self.counts.read.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.counts.most_read.fetch_max(read, Ordering::Relaxed);
         Poll::Ready(Ok(()))
@@ -130,6 +132,21 @@ async fn a_value_that_is_on_its_way_lets_others_have_their_turn() {
     let value = vec![b'v'; 8 << 20];
     let counts = flood(support::request(&[b"SET", b"k", &value]), false).await;
     assert!(counts.turns.load(Ordering::Relaxed) >= 100, "{counts:?}");
+    // However much space there is: filling it takes the system a while.
+    let most = counts.most_read.load(Ordering::Relaxed);
+    assert!(most <= READ_BYTES_MAX, "{most} bytes at once");
+}
+
+/// Else a client that does not listen could keep a node busy with throwing away what it says.
+#[tokio::test]
+async fn what_comes_behind_an_error_is_thrown_away_up_to_a_limit() {
+    let mut said = b"*1000000000\r\n".to_vec();
+    said.resize(64 << 20, b'*');
+    let counts = flood(said, false).await;
+    let (read, limit) = (counts.all_read.load(Ordering::Relaxed), 16 << 20);
+    assert!((limit..limit + (8 << 20)).contains(&read), "{read} bytes");
+    let most = counts.most_read.load(Ordering::Relaxed);
+    assert!(most <= 2 * READ_BYTES_MAX, "{most} bytes at once");
 }
 
 /// Answers that are longer than what is asked are sent as they come up, and not gathered.

@@ -2,7 +2,8 @@
 //!
 //! HTTP/2 itself has no time limit for a peer that connects and says nothing. So a connection must
 //! show the preface of HTTP/2 first, soon; after that, keep-alive pings find the dead ones. Nor has
-//! it a limit for one that talks without end; so after some bytes it is the turn of others.
+//! it a limit for one that talks without end; so after some bytes it is the turn of others, and one
+//! that says nothing is read slowly.
 
 use std::future::Future;
 use std::io;
@@ -12,13 +13,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use anyhow::anyhow;
+use raftkv_frontends::pace::Pace;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
+use super::frames::Frames;
 use crate::transport::service;
 
 /// The most connections from peers; a peer needs two, and one more while a broken one is found
@@ -31,6 +35,10 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What is read at once, before it is the turn of others: frames of a few bytes that each want an
 /// answer would have the loop to themselves else.
 const TURN_BYTES: usize = 16 << 10;
+/// The frames without data of a second, and those that may come at once. A peer sends two pings a
+/// second, a few frames for each vote, and one for some MiB of answers.
+const FRAMES_PER_SECOND: u32 = 1000;
+const FRAMES_AT_ONCE: u32 = 500;
 /// The wait after the system refused to accept, out of file descriptors mostly.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -85,8 +93,15 @@ async fn check(
     stream.set_nodelay(true)?;
     let mut begin = [0; PREFACE.len()];
     stream.read_exact(&mut begin).await?;
-    let connection =
-        Connection { unread: PREFACE, stream, read_bytes: 0, giving_way: None, _slot: slot };
+    let connection = Connection {
+        unread: PREFACE,
+        stream,
+        frames: Frames::default(),
+        pace: Pace::new(FRAMES_PER_SECOND, FRAMES_AT_ONCE),
+        read_bytes: 0,
+        waiting: None,
+        _slot: slot,
+    };
     Ok((begin == *PREFACE).then_some(connection))
 }
 
@@ -95,10 +110,13 @@ struct Connection {
     /// What is read before the rest of the stream: the preface, or what is left of it.
     unread: &'static [u8],
     stream: TcpStream,
+    frames: Frames,
+    /// Of frames without data.
+    pace: Pace,
     /// What was read since it was last the turn of others.
     read_bytes: usize,
-    /// While it is.
-    giving_way: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// While it is, or while the peer is too fast.
+    waiting: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -120,16 +138,24 @@ impl AsyncRead for Connection {
             self.unread = later;
             return Poll::Ready(Ok(()));
         }
-        if let Some(giving_way) = &mut self.giving_way {
-            ready!(giving_way.as_mut().poll(context));
-            self.giving_way = None;
+        if let Some(waiting) = &mut self.waiting {
+            ready!(waiting.as_mut().poll(context));
+            self.waiting = None;
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.read_bytes += buffer.filled().len() - before;
-        if self.read_bytes >= TURN_BYTES {
+        let bytes = &buffer.filled()[before..];
+        if bytes.is_empty() {
+            return read;
+        }
+        self.read_bytes += bytes.len();
+        let frames = self.frames.count(bytes);
+        if let Some(wait) = self.pace.note(frames, Instant::now()) {
             self.read_bytes = 0;
-            self.giving_way = Some(Box::pin(tokio::task::yield_now()));
+            self.waiting = Some(Box::pin(tokio::time::sleep(wait)));
+        } else if self.read_bytes >= TURN_BYTES {
+            self.read_bytes = 0;
+            self.waiting = Some(Box::pin(tokio::task::yield_now()));
         }
         read
     }
@@ -181,6 +207,8 @@ mod tests {
         let slot = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("one is free");
         let talks = tokio::spawn(async move {
             talker.write_all(PREFACE).await?;
+            // Data of that much, in one frame as far as is looked.
+            talker.write_all(&[0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0]).await?;
             talker.write_all(&vec![0; 16 << 20]).await
         });
         let mut connection = check(stream, slot).await?.expect("it begins as HTTP/2 does");

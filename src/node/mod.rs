@@ -14,6 +14,7 @@ mod connections;
 mod disk;
 mod driver;
 mod followers;
+mod frames;
 mod handle;
 mod snapshots;
 

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -39,12 +40,13 @@ pub(crate) fn connect(port: u16) -> std::io::Result<TcpStream> {
 
 impl Attack {
     /// Adds an attacker, which goes on until it is told to stop. It gets what processor time is
-    /// left: that of a flood from elsewhere would not be ours at all.
+    /// left, where `chrt` is to be had: that of a flood from elsewhere would not be ours at all.
     pub(crate) fn spawn(&mut self, act: impl FnOnce(Orders) + Send + 'static) {
         let [sent, refused] = [&self.sent, &self.refused].map(Arc::clone);
         let orders = Orders { stop: Arc::clone(&self.stop), sent, refused };
         self.threads.push(std::thread::spawn(move || {
-            let _ = rustix::process::nice(19);
+            let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
+            let _ = Command::new("chrt").args(["--idle", "--pid", "0", &thread]).status();
             act(orders);
         }));
     }
@@ -149,6 +151,21 @@ impl Orders {
                 self.count(if is_open { count } else { 0 });
             }
             let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    /// Sends the same again and again, each time on a new connection, and waits until it is closed.
+    pub(crate) fn reconnect(&self, port: u16, bytes: &[u8]) {
+        while !self.is_over() {
+            let Ok(mut stream) = connect(port) else {
+                self.wait(Duration::from_millis(50));
+                continue;
+            };
+            if self.send(&mut stream, bytes) {
+                self.count(u64::from(self.read_lines(&mut stream, 1)));
+                // Then comes the end.
+                self.read_lines(&mut stream, usize::MAX);
+            }
         }
     }
 }

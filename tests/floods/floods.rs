@@ -39,7 +39,7 @@ pub(crate) const ALL: [Flood; 13] = [
     cheap("slow-loris", 500, slow_loris),
     cheap("nothings", 2_000_000, nothings),
     cheap("bombs", 150_000, bombs),
-    Flood { held_mib: 1024, ..dear("half-requests", 200, half_requests) },
+    Flood { held_mib: 1024, ..dear("half-requests", 100, half_requests) },
     cheap("http2-settings", 2_000_000, http2_settings),
     cheap("http2-pings", 2_000_000, http2_pings),
     cheap("http2-continuations", 300_000, http2_continuations),
@@ -195,7 +195,7 @@ fn nothings(cluster: &Cluster, leader: usize, scale: Scale) -> Result<Attack, St
 fn bombs(cluster: &Cluster, leader: usize, scale: Scale) -> Result<Attack, String> {
     let port = cluster.nodes[leader].resp;
     let nested = "*1\r\n".repeat(100_000);
-    let inline = "a".repeat(64 << 10);
+    let inline = "a".repeat((64 << 10) + 1);
     let bombs = [
         "*1000000000\r\n",
         "*2147483647\r\n$536870912\r\n",
@@ -206,7 +206,7 @@ fn bombs(cluster: &Cluster, leader: usize, scale: Scale) -> Result<Attack, Strin
     ];
     let mut attack = Attack::default();
     for bomb in bombs.map(|bomb| bomb.as_bytes().to_vec()) {
-        attack.spawn(move |orders| orders.repeat(port, &bomb, &bomb, 1, true));
+        attack.spawn(move |orders| orders.reconnect(port, &bomb));
     }
     // These are allowed, and never end.
     for head in ["*65536\r\n", "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$8388608\r\n"] {

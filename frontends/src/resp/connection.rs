@@ -6,10 +6,12 @@
 
 mod delivery;
 
+pub(super) use delivery::Lingering;
+
 use std::io;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::command::{self, Spec};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
@@ -30,7 +32,7 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 /// that sends faster than it is served would have the loop to itself, also for what costs nothing.
 const TURN_BYTES: usize = 16 * 1024;
 /// What a request costs beside its bytes, in bytes.
-const REQUEST_BYTES: usize = 64;
+const REQUEST_BYTES: usize = 256;
 /// Commands with fewer arguments than this need no allocation to be looked at.
 const FEW: usize = 12;
 
@@ -140,9 +142,11 @@ where
                 }
             }
             self.input.reserve(self.read_bytes);
+            // The space may be more: it is doubled for a large request.
+            let mut space = (&mut self.input).limit(self.read_bytes);
             tokio::select! {
                 biased;
-                read = self.reader.read_buf(&mut self.input) => break read?,
+                read = self.reader.read_buf(&mut space) => break read?,
                 () = self.client.nudged() => {}
             }
         };

@@ -38,7 +38,7 @@ use tokio::task::JoinSet;
 
 use crate::Kv;
 use config::Parameters;
-use connection::Connection;
+use connection::{Connection, Lingering};
 use pause::Paused;
 use registry::{Client, Held, Registry, Stats};
 use scanner::Limits;
@@ -121,6 +121,7 @@ pub struct Server<K> {
     options: Options,
     stats: Stats,
     held: Held,
+    lingering: Lingering,
     clients: Arc<Registry>,
     tracking: Arc<Tracking>,
     parameters: Parameters,
@@ -142,6 +143,7 @@ impl<K: Kv> Server<K> {
             options,
             stats: Stats::default(),
             held: Held::default(),
+            lingering: Lingering::default(),
             clients,
             tracking,
             port,
@@ -218,7 +220,11 @@ pub async fn serve<K: Kv>(
             () = &mut stop => break,
             Some(ended) = connections.join_next(), if !connections.is_empty() => report(ended),
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => accept(&server, &mut connections, stream, peer, local),
+                Ok((stream, peer)) => {
+                    accept(&server, &mut connections, stream, peer, local);
+                    // A client that comes again and again is not to hold up those that are here.
+                    tokio::task::yield_now().await;
+                }
                 Err(error) => back_off(&error).await,
             },
         }

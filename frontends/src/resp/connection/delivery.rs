@@ -1,13 +1,15 @@
 //! The way back: what a turn asked for is carried out, encoded, and sent.
 
 use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use raftkv_storage::keyspace::Reply;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use super::{Connection, Flow, READ_BYTES_MAX, READ_BYTES_MIN};
+use crate::pace::Pace;
 use crate::resp::encode::{Protocol, Step};
 use crate::resp::errors;
 use crate::resp::turn::{Answer, Turn};
@@ -19,10 +21,40 @@ const PIECE_BYTES: usize = 16 << 10;
 /// An output buffer up to this size is kept while the client is idle: there may be ten thousand of
 /// them.
 const OUTPUT_KEPT_BYTES: usize = 16 * 1024;
-/// How much of what a client still sends is thrown away after an error, so that the error reaches
+/// For how long what a client still sends is thrown away after an error, so that the error reaches
 /// it.
-const LINGER_BYTES: usize = 16 << 20;
 const LINGER_TIME: Duration = Duration::from_secs(1);
+/// How much of it at once, of one client and of all.
+const LINGER_BYTES: usize = 64 << 10;
+const LINGER_BYTES_AT_ONCE: u32 = 16 << 20;
+/// And how much then: in pieces of a few bytes also what is thrown away is work.
+const LINGER_BYTES_PER_SECOND: u32 = 4 << 20;
+
+/// What all clients may still send after an error.
+#[derive(Debug)]
+pub(in crate::resp) struct Lingering(Mutex<Pace>);
+
+impl Default for Lingering {
+    fn default() -> Self {
+        Self(Mutex::new(Pace::new(LINGER_BYTES_PER_SECOND, LINGER_BYTES_AT_ONCE)))
+    }
+}
+
+impl Lingering {
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether more may be thrown away.
+    fn is_allowed(&self) -> bool {
+        self.pace().wait(Instant::now()).is_none()
+    }
+
+    fn note(&self, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let _ = self.pace().note(bytes, Instant::now());
+    }
+}
 
 impl<K: Kv, R, W> Connection<'_, K, R, W>
 where
@@ -145,13 +177,14 @@ where
             if may_read && self.input.capacity() == self.input.len() {
                 self.input.reserve(READ_BYTES_MIN);
             }
+            let mut space = (&mut self.input).limit(READ_BYTES_MAX);
             let step = async {
                 tokio::select! {
                     biased;
                     written = self.writer.write(&bytes[..bytes.len().min(PIECE_BYTES)]) => {
                         written.map(Some)
                     }
-                    read = self.reader.read_buf(&mut self.input), if may_read => {
+                    read = self.reader.read_buf(&mut space), if may_read => {
                         self.is_at_end = read? == 0;
                         Ok(None)
                     }
@@ -190,13 +223,13 @@ where
             return Ok(());
         }
         let linger = async {
-            let mut discarded = 0;
-            let mut scratch = vec![0; READ_BYTES_MAX];
-            while discarded < LINGER_BYTES {
-                match self.reader.read(&mut scratch).await {
-                    Ok(0) | Err(_) => break,
-                    Ok(read) => discarded += read,
-                }
+            let mut scratch = vec![0; LINGER_BYTES];
+            while self.server.lingering.is_allowed()
+                && let Ok(read @ 1..) = self.reader.read(&mut scratch).await
+            {
+                self.server.lingering.note(read);
+                // Between two pieces it is the turn of others.
+                tokio::task::yield_now().await;
             }
         };
         // Out of time is as good as out of input.
