@@ -3,7 +3,8 @@
 //!
 //! `cargo bench --bench compare` needs `redis-server` and `redis-benchmark` on the PATH. On a
 //! machine that other work shares, only the ratios mean something. Options after `--`: `--rounds N`
-//! (3), `--requests N` (scaled to each test by default).
+//! (3), `--requests N` (scaled to each test by default), `--check`, which fails if a ratio has
+//! collapsed: below half of the one that is recorded here.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
@@ -23,16 +24,28 @@ struct Load {
     clients: u32,
     pipeline: u32,
     requests: u32,
+    /// Our rate in hundredths of Redis's, when it was last measured with three rounds.
+    recorded: u32,
 }
 
 const LOADS: [Load; 6] = [
-    Load { command: "set", clients: 50, pipeline: 1, requests: 100_000 },
-    Load { command: "set", clients: 50, pipeline: 16, requests: 500_000 },
-    Load { command: "get", clients: 50, pipeline: 1, requests: 200_000 },
-    Load { command: "get", clients: 50, pipeline: 16, requests: 1_000_000 },
-    Load { command: "set", clients: 1, pipeline: 1, requests: 5_000 },
-    Load { command: "get", clients: 1, pipeline: 1, requests: 20_000 },
+    load("set", 50, 1, 100_000, 51),
+    load("set", 50, 16, 500_000, 66),
+    load("get", 50, 1, 200_000, 58),
+    load("get", 50, 16, 1_000_000, 66),
+    load("set", 1, 1, 5_000, 36),
+    load("get", 1, 1, 20_000, 54),
 ];
+
+const fn load(
+    command: &'static str,
+    clients: u32,
+    pipeline: u32,
+    requests: u32,
+    recorded: u32,
+) -> Load {
+    Load { command, clients, pipeline, requests, recorded }
+}
 
 /// What redis-benchmark said of one run.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +56,7 @@ struct Figures {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (rounds, requests) = options()?;
+    let Options { rounds, requests, check } = options()?;
     let mut results: BTreeMap<(Load, &str), Vec<Figures>> = BTreeMap::new();
     for round in 1..=rounds {
         for peer in ["redis", "raftkv"] {
@@ -64,42 +77,59 @@ fn main() -> Result<(), Box<dyn Error>> {
         "{:<18} {:>10} {:>10} {:>6}   {:>19}   {:>19}",
         "load", "redis/s", "raftkv/s", "ratio", "redis p50/p99 ms", "raftkv p50/p99 ms"
     );
+    let mut collapsed = Vec::new();
     for load in LOADS {
         let [redis, raftkv] = ["redis", "raftkv"].map(|peer| median(&results[&(load, peer)]));
+        let ratio = raftkv.per_second / redis.per_second;
         let name = format!("{} -c {} -P {}", load.command, load.clients, load.pipeline);
         let latency = |figures: Figures| format!("{:.3} / {:.3}", figures.p50_ms, figures.p99_ms);
         println!(
             "{name:<18} {:>10.0} {:>10.0} {:>6.2}   {:>19}   {:>19}",
             redis.per_second,
             raftkv.per_second,
-            raftkv.per_second / redis.per_second,
+            ratio,
             latency(redis),
             latency(raftkv)
         );
+        let recorded = f64::from(load.recorded) / 100.0;
+        if ratio < recorded / 2.0 {
+            collapsed.push(format!("{name}: {ratio:.2}, and it was {recorded:.2}"));
+        }
+    }
+    if check && !collapsed.is_empty() {
+        return Err(format!("collapsed: {}", collapsed.join("; ")).into());
     }
     Ok(())
 }
 
-fn options() -> Result<(usize, Option<u32>), Box<dyn Error>> {
-    let (mut rounds, mut requests) = (3, None);
+struct Options {
+    rounds: usize,
+    requests: Option<u32>,
+    check: bool,
+}
+
+fn options() -> Result<Options, Box<dyn Error>> {
+    let mut options = Options { rounds: 3, requests: None, check: false };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
         match arg.as_str() {
-            "--rounds" => rounds = value()?.parse()?,
-            "--requests" => requests = Some(value()?.parse()?),
+            "--rounds" => options.rounds = value()?.parse()?,
+            "--requests" => options.requests = Some(value()?.parse()?),
+            "--check" => options.check = true,
             "--bench" => {} // What cargo adds.
             _ => {
-                return Err(format!("unknown option {arg}; known: --rounds N, --requests N").into());
+                let known = "--rounds N, --requests N, --check";
+                return Err(format!("unknown option {arg}; known: {known}").into());
             }
         }
     }
-    Ok((rounds, requests))
+    Ok(options)
 }
 
 fn run_all(port: u16, requests: Option<u32>) -> Result<Vec<(Load, Figures)>, Box<dyn Error>> {
     // The keys are there before anything is measured, so that every GET finds one.
-    run(port, Load { command: "set", clients: 50, pipeline: 64, requests: 300_000 }, None)?;
+    run(port, load("set", 50, 64, 300_000, 0), None)?;
     LOADS.iter().map(|load| Ok((*load, run(port, *load, requests)?))).collect()
 }
 

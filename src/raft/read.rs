@@ -5,8 +5,9 @@
 //!
 //! 1. [`Raft::read`] queues the read. It waits until the leader has committed an entry of its own
 //!    term, since only then does it know what its predecessors committed (§8).
-//! 2. At the end of the turn all reads of the turn start one *round*: a heartbeat that carries the
-//!    round's number. Whatever is committed at that moment is what these reads must see.
+//! 2. At the end of a turn all reads that are queued start one *round*, unless the last one is
+//!    still on its way: a heartbeat that carries the round's number. Whatever is committed at that
+//!    moment is what these reads must see.
 //! 3. Each answer says: when I sent this, I knew of no newer term. When a majority has answered the
 //!    round or a later one, no newer leader can have committed anything before the round began.
 //! 4. The reads come out in `Ready::reads`. By then everything committed before the round has been
@@ -19,8 +20,6 @@
 //! A leader that steps down forgets its reads. Whoever waits for them sees the role change, and may
 //! ask again elsewhere.
 
-use std::collections::VecDeque;
-
 use super::message::{Message, Round};
 use super::quorum::quorum_reached;
 use super::{NodeId, NotLeader, Raft, ReadId, RoleState};
@@ -32,9 +31,8 @@ pub(super) struct Reads {
     pub(super) round: Round,
     /// Reads for which no round has begun yet.
     queued: Vec<ReadId>,
-    /// Reads that wait for a round, or any later one, to be answered. Rounds only rise along the
-    /// queue.
-    waiting: VecDeque<(Round, ReadId)>,
+    /// Reads that wait for that round to be answered.
+    waiting: Vec<ReadId>,
 }
 
 impl Raft {
@@ -50,17 +48,19 @@ impl Raft {
         Ok(())
     }
 
-    /// Begins one round for all reads of the turn, if there are any and the leader may serve reads
-    /// already.
+    /// Begins one round for all queued reads, if there are any and the leader may serve reads
+    /// already. Not while a round is on its way: under load, those who ask meanwhile share the
+    /// next, and a round costs as much however many reads it is for. One that was lost is repeated
+    /// by the next heartbeat.
     pub(super) fn begin_read_round(&mut self) {
         let knows_commit = self.log.term_at(self.commit_index) == Some(self.term());
         let RoleState::Leader(leader) = &mut self.role else { return };
         let reads = &mut leader.reads;
-        if reads.queued.is_empty() || !knows_commit {
+        if reads.queued.is_empty() || !reads.waiting.is_empty() || !knows_commit {
             return;
         }
         reads.round += 1;
-        reads.waiting.extend(reads.queued.drain(..).map(|id| (reads.round, id)));
+        std::mem::swap(&mut reads.waiting, &mut reads.queued);
         leader.heartbeat_due = true;
         // A leader without peers is its own majority.
         self.confirm_reads();
@@ -92,7 +92,7 @@ impl Raft {
         self.confirm_reads();
     }
 
-    /// Hands out the reads whose round a quorum has answered.
+    /// Hands out the reads of the round if a quorum has answered it.
     fn confirm_reads(&mut self) {
         let RoleState::Leader(leader) = &mut self.role else { return };
         if leader.reads.waiting.is_empty() {
@@ -102,8 +102,8 @@ impl Raft {
         let answered = quorum_reached(self.configurations.in_force(), |id| {
             if id == self.id { reads.round } else { leader.peers.get(&id).map_or(0, |p| p.round) }
         });
-        while let Some((_, id)) = reads.waiting.pop_front_if(|(round, _)| *round <= answered) {
-            self.effects.reads.push(id);
+        if answered == reads.round {
+            self.effects.reads.append(&mut reads.waiting);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! ```text
 //! cargo test --profile simulation --test simulation -- --seeds 5000 [--first 1] [--minutes 10]
 //! cargo test --profile simulation --test simulation -- --seed 17    one run, with all that happens
+//! cargo test --profile simulation --test simulation -- --rot        each sector of one node decays
 //! ```
 //!
 //! A run that fails is shrunk: as many faults and clients as possible are left out as long as it

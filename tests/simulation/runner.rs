@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::plan::{Fault, Plan};
+use crate::world::rot::{self, Found};
 use crate::world::{Summary, World};
 
 /// Seeds that a plain `cargo test` plays. Without optimisation each takes ten times as long.
@@ -22,9 +23,11 @@ const UNDECIDED_ONE_IN: u64 = 200;
 /// After so many runs every kind of fault has happened.
 const ALL_KINDS_AFTER: u64 = 300;
 
+const TEST: &str = "cargo test --profile simulation --test simulation --";
 const USAGE: &str = "\
 usage: simulation [--seeds N] [--first N] [--minutes N] [--no-shrink]
        simulation --seed N [--without FAULT,...] [--clients N] [--quiet]
+       simulation --rot [--seed N] [--case N]
        simulation --list-faults";
 
 /// What the command line asks for.
@@ -38,6 +41,10 @@ struct Arguments {
     without: Vec<Fault>,
     clients: Option<usize>,
     quiet: bool,
+    /// Sectors decay at rest, one by one.
+    rot: bool,
+    /// One of them alone.
+    case: Option<usize>,
     /// A failure is told as it is.
     no_shrink: bool,
 }
@@ -51,6 +58,8 @@ fn arguments() -> Result<Option<Arguments>, String> {
         without: Vec::new(),
         clients: None,
         quiet: false,
+        rot: false,
+        case: None,
         no_shrink: false,
     };
     let mut words = std::env::args().skip(1);
@@ -75,6 +84,8 @@ fn arguments() -> Result<Option<Arguments>, String> {
                     arguments.without.push(*fault.ok_or(format!("there is no fault {name}"))?);
                 }
             }
+            "--rot" => arguments.rot = true,
+            "--case" => arguments.case = Some(usize::try_from(number()?).unwrap_or(usize::MAX)),
             "--quiet" => arguments.quiet = true,
             "--no-shrink" => arguments.no_shrink = true,
             "--list-faults" => {
@@ -103,8 +114,13 @@ thread_local! {
 
 /// Plays a plan; an error is what was wrong.
 fn play(plan: &Plan, printed: bool) -> Result<Summary, String> {
+    told(|| World::new(plan.clone(), printed).run())
+}
+
+/// Returns what a panic said as an error.
+fn told<T>(play: impl FnOnce() -> T) -> Result<T, String> {
     FAILURE.take();
-    let played = catch_unwind(AssertUnwindSafe(|| World::new(plan.clone(), printed).run()));
+    let played = catch_unwind(AssertUnwindSafe(play));
     played.map_err(|_| FAILURE.take().unwrap_or_else(|| "a panic without a message".into()))
 }
 
@@ -153,8 +169,7 @@ fn replay_command(plan: &Plan) -> String {
     let whole = Plan::draw(plan.seed);
     let left_out = whole.faults.iter().filter(|fault| !plan.faults.contains(fault));
     let left_out: Vec<_> = left_out.map(|fault| fault.name()).collect();
-    let mut command =
-        format!("cargo test --profile simulation --test simulation -- --seed {}", plan.seed);
+    let mut command = format!("{TEST} --seed {}", plan.seed);
     if !left_out.is_empty() {
         command += &format!(" --without {}", left_out.join(","));
     }
@@ -283,6 +298,45 @@ fn play_one(seed: u64, arguments: &Arguments) -> ExitCode {
     }
 }
 
+/// Lets every sector decay, each in a run of its own.
+fn play_rot(seed: u64, case: Option<usize>) -> ExitCode {
+    let started = Instant::now();
+    let plan = rot::plan(seed);
+    let decays = match told(|| rot::decays(&plan)) {
+        Ok(decays) => decays,
+        Err(failure) => {
+            println!("FAILED: {failure}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut found = BTreeMap::<(String, Found), usize>::new();
+    let cases = decays.iter().enumerate();
+    for (at, decay) in cases.filter(|(at, _)| case.is_none_or(|case| case == *at)) {
+        match told(|| World::new(plan.clone(), case.is_some()).run_with(decay)) {
+            Ok(outcome) => *found.entry((decay.kind(), outcome)).or_default() += 1,
+            Err(failure) => {
+                println!("FAILED: {decay}: {failure}");
+                println!("  replay: {TEST} --rot --seed {seed} --case {at}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    println!(
+        "rot in a sector of one node of three, after {:.0} s:",
+        started.elapsed().as_secs_f64()
+    );
+    for ((kind, found), count) in &found {
+        println!("  {kind}: {count} {found}");
+    }
+    // A vote is kept twice; of the others no sector is.
+    let is_found = |kind: &str| found.contains_key(&(kind.into(), Found::Damage));
+    if case.is_none() && !["IDENTITY", "wal", "snapshots"].into_iter().all(is_found) {
+        println!("FAILED: damage was not found out");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
 pub(crate) fn main() -> ExitCode {
     let arguments = match arguments() {
         Ok(Some(arguments)) => arguments,
@@ -294,6 +348,7 @@ pub(crate) fn main() -> ExitCode {
     };
     quiet_panics();
     match arguments.seed {
+        seed if arguments.rot => play_rot(seed.unwrap_or(1), arguments.case),
         Some(seed) => play_one(seed, &arguments),
         None => play_many(&arguments),
     }

@@ -1,5 +1,7 @@
 //! One run: a clock that jumps from event to event, and all that can happen.
 
+pub(crate) mod rot;
+
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -158,14 +160,7 @@ impl World {
 
     /// Lives through the whole plan and returns what it was like; panics when something is wrong.
     pub(crate) fn run(mut self) -> Summary {
-        for at in 0..self.servers.len() {
-            let delay = self.random.below(50 * MS);
-            self.at(delay, Event::Start(at));
-        }
-        for at in 0..self.clients.len() {
-            let delay = self.random.below(500 * MS);
-            self.at(delay, Event::Think(at));
-        }
+        self.start_all();
         if !self.plan.faults.is_empty() {
             self.skew_clocks();
             self.at(SECOND / 2, Event::Fault);
@@ -177,6 +172,17 @@ impl World {
         self.must_agree();
         self.must_expire();
         self.finish()
+    }
+
+    fn start_all(&mut self) {
+        for at in 0..self.servers.len() {
+            let delay = self.random.below(50 * MS);
+            self.at(delay, Event::Start(at));
+        }
+        for at in 0..self.clients.len() {
+            let delay = self.random.below(500 * MS);
+            self.at(delay, Event::Think(at));
+        }
     }
 
     fn run_until(&mut self, end: u64) {
