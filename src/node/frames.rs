@@ -3,7 +3,8 @@
 //! SETTINGS and PING want an answer each, RST_STREAM takes a stream down that was just set up: a
 //! few bytes from whoever reaches the port, and work for the loop that leads (CVE-2019-9512,
 //! CVE-2019-9515, CVE-2023-44487). A peer that means well sends a few of them a second. One that
-//! sends more is read more slowly rather than cut off, for it would come again at once.
+//! sends more is read more slowly; if it goes on, our pings find it without an answer, and it is
+//! cut off.
 
 /// The type of a frame that carries what the protocol is there for (RFC 9113, section 6.1).
 const DATA: u8 = 0;

@@ -328,7 +328,7 @@ fn play_rot(seed: u64, case: Option<usize>) -> ExitCode {
     for ((kind, found), count) in &found {
         println!("  {kind}: {count} {found}");
     }
-    // A vote is kept twice; of the others no sector is.
+    // A vote is kept twice: one sector of it is not missed.
     let is_found = |kind: &str| found.contains_key(&(kind.into(), Found::Damage));
     if case.is_none() && !["IDENTITY", "wal", "snapshots"].into_iter().all(is_found) {
         println!("FAILED: damage was not found out");
