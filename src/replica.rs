@@ -95,7 +95,7 @@ pub struct Replica {
     keyspace: Keyspace,
     /// Waiting writes, in the order of the log.
     writes: VecDeque<PendingWrite>,
-    /// Waiting reads, by round.
+    /// Waiting reads, by who asks.
     reads: BTreeMap<RequestId, Reads>,
     /// Requests that ended since the last turn.
     outcomes: Vec<(RequestId, Outcome)>,

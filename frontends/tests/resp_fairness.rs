@@ -149,6 +149,65 @@ async fn what_comes_behind_an_error_is_thrown_away_up_to_a_limit() {
     assert!(most <= 2 * READ_BYTES_MAX, "{most} bytes at once");
 }
 
+/// A client that is wrong, then waits for all the others that are, and then talks without end.
+#[derive(Debug)]
+struct Late {
+    has_spoken: bool,
+    has_waited: bool,
+    /// How many are still to come, and what all have been read since then.
+    missing: Arc<AtomicUsize>,
+    read: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Late {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.has_spoken {
+            self.has_spoken = true;
+            buffer.put_slice(b"*1000000000\r\n");
+            return Poll::Ready(Ok(()));
+        }
+        if !self.has_waited {
+            self.has_waited = true;
+            self.missing.fetch_sub(1, Ordering::Relaxed);
+        }
+        if self.missing.load(Ordering::Relaxed) > 0 {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.read.fetch_add(buffer.remaining(), Ordering::Relaxed);
+        buffer.put_slice(&vec![b'x'; buffer.remaining()]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Many that wait for what comes are not allowed as much each.
+#[tokio::test]
+async fn what_is_thrown_away_is_limited_for_all_clients_together() {
+    let clients = 500;
+    let missing = Arc::new(AtomicUsize::new(clients));
+    let read = Arc::new(AtomicUsize::new(0));
+    let server = Server::new(Memory::new(), Options::default(), 7001);
+    let mut conversations = tokio::task::JoinSet::new();
+    for _ in 0..clients {
+        let reader = Late {
+            has_spoken: false,
+            has_waited: false,
+            missing: Arc::clone(&missing),
+            read: Arc::clone(&read),
+        };
+        let (peer, local) = ("127.0.0.1:5000".to_owned(), "127.0.0.1:7001".to_owned());
+        conversations.spawn(Arc::clone(&server).converse(reader, tokio::io::sink(), peer, local));
+    }
+    conversations.join_all().await.into_iter().for_each(|ended| ended.unwrap());
+    let (read, limit) = (read.load(Ordering::Relaxed), 16 << 20);
+    // A second's worth more, and what was read last.
+    assert!((limit..limit + (5 << 20)).contains(&read), "{read} bytes");
+}
+
 /// Answers that are longer than what is asked are sent as they come up, and not gathered.
 #[tokio::test]
 async fn errors_are_sent_before_all_requests_are_answered() {

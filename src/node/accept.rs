@@ -3,7 +3,7 @@
 //! HTTP/2 itself has no time limit for a peer that connects and says nothing. So a connection must
 //! show the preface of HTTP/2 first, soon; after that, keep-alive pings find the dead ones. Nor has
 //! it a limit for one that talks without end; so after some bytes it is the turn of others, and one
-//! that says nothing is read slowly.
+//! whose frames say nothing is read slowly ([`Frames`]).
 
 use std::future::Future;
 use std::io;
@@ -35,8 +35,9 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What is read at once, before it is the turn of others: frames of a few bytes that each want an
 /// answer would have the loop to themselves else.
 const TURN_BYTES: usize = 16 << 10;
-/// The frames without data of a second, and those that may come at once. A peer sends two pings a
-/// second, a few frames for each vote, and one for some MiB of answers.
+/// The frames without data of a second, and those that may come at once, on one connection. A peer
+/// sends some pings a second and their answers, a few frames for each vote, and one for some MiB
+/// of what it is sent.
 const FRAMES_PER_SECOND: u32 = 1000;
 const FRAMES_AT_ONCE: u32 = 500;
 /// The wait after the system refused to accept, out of file descriptors mostly.
@@ -199,19 +200,42 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_peer_that_talks_without_end_lets_others_have_their_turn() -> io::Result<()> {
+    /// Returns two ends of a connection: a peer's, and ours once the peer has said this.
+    async fn connect(said: Vec<u8>) -> io::Result<(TcpStream, Connection)> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let mut talker = TcpStream::connect(listener.local_addr()?).await?;
+        let mut peer = TcpStream::connect(listener.local_addr()?).await?;
         let (stream, _) = listener.accept().await?;
         let slot = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("one is free");
+        peer.write_all(PREFACE).await?;
+        peer.write_all(&said).await?;
+        let connection = check(stream, slot).await?.expect("it begins as HTTP/2 does");
+        Ok((peer, connection))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_says_nothing_is_read_slowly() -> io::Result<()> {
+        let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+        let (mut peer, mut connection) = connect(ping.repeat(3000)).await?;
+        peer.shutdown().await?;
+        let began = Instant::now();
+        let mut all = Vec::new();
+        connection.read_to_end(&mut all).await?;
+        assert_eq!(all.len(), PREFACE.len() + 3000 * ping.len());
+        // All but the burst, and perhaps what was read last, of which nobody had to wait.
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(2000), "{took:?}");
+        assert!(took <= Duration::from_millis(2600), "{took:?}");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_talks_without_end_lets_others_have_their_turn() -> io::Result<()> {
+        let (mut talker, mut connection) = connect(Vec::new()).await?;
         let talks = tokio::spawn(async move {
-            talker.write_all(PREFACE).await?;
             // Data of that much, in one frame as far as is looked.
             talker.write_all(&[0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0]).await?;
             talker.write_all(&vec![0; 16 << 20]).await
         });
-        let mut connection = check(stream, slot).await?.expect("it begins as HTTP/2 does");
         let turns = Arc::new(AtomicUsize::new(0));
         let others = Arc::clone(&turns);
         let counting = tokio::spawn(async move {

@@ -8,6 +8,8 @@
 
 /// The type of a frame that carries what the protocol is there for (RFC 9113, section 6.1).
 const DATA: u8 = 0;
+/// The flag of a frame that is filled up with bytes that say nothing. Our peers do not do so.
+const PADDED: u8 = 8;
 /// What comes before the payload: its length in three bytes, then the type, flags and stream.
 const HEAD_BYTES: usize = 9;
 
@@ -34,10 +36,11 @@ impl Frames {
             self.filled += of_head;
             bytes = &bytes[of_head..];
             if self.filled == HEAD_BYTES {
-                let [high, middle, low, kind, ..] = self.head;
+                let [high, middle, low, kind, flags, ..] = self.head;
                 self.filled = 0;
                 self.payload = u32::from_be_bytes([0, high, middle, low]) as usize;
-                count += u32::from(kind != DATA || self.payload == 0);
+                let has_data = kind == DATA && self.payload > 0 && flags & PADDED == 0;
+                count += u32::from(!has_data);
             }
         }
         count
@@ -51,25 +54,26 @@ mod tests {
     const SETTINGS: u8 = 4;
     const PING: u8 = 6;
 
-    fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
         let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
-        [&length[1..], &[kind, 0, 0, 0, 0, 0], payload].concat()
+        [&length[1..], &[kind, flags, 0, 0, 0, 0], payload].concat()
     }
 
     #[test]
     fn frames_are_found_however_they_are_cut() {
         let stream = [
-            frame(SETTINGS, &[0, 4, 0, 1, 0, 0]),
-            frame(DATA, &[PING; 300]),
-            frame(DATA, &[]),
-            frame(PING, &[0; 8]),
-            frame(SETTINGS, &[]),
+            frame(SETTINGS, 0, &[0, 4, 0, 1, 0, 0]),
+            frame(DATA, 0, &[PING; 300]),
+            frame(DATA, 0, &[]),
+            frame(DATA, PADDED, &[2, 0, 0]),
+            frame(PING, 0, &[0; 8]),
+            frame(SETTINGS, 0, &[]),
         ]
         .concat();
         for piece in 1..=stream.len() {
             let mut frames = Frames::default();
             let count: u32 = stream.chunks(piece).map(|bytes| frames.count(bytes)).sum();
-            assert_eq!(count, 4, "in pieces of {piece}");
+            assert_eq!(count, 5, "in pieces of {piece}");
         }
     }
 }

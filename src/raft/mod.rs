@@ -49,9 +49,9 @@
 //! its only chance is a seed. Somebody feeds it events ([`tick`](Raft::tick), [`step`](Raft::step),
 //! [`propose`](Raft::propose), [`read`](Raft::read), [`persisted`](Raft::persisted), …), as many as
 //! have arrived, and then takes the effects of all of them at once with [`ready`](Raft::ready).
-//! Such a **turn** is a batch: one write to disk, one AppendEntries for each follower, one round
-//! for all reads. A busy server batches more because it has more to do, and an idle one answers at
-//! once.
+//! Such a **turn** is a batch: one write to disk, one AppendEntries for each follower, at most one
+//! round for all reads. A busy server batches more because it has more to do, and an idle one
+//! answers at once.
 //!
 //! ```text
 //!   events ──►  Raft  ──►  Ready  ─┬─ messages ──────────────────────────► network

@@ -9,7 +9,7 @@
 //!    still on its way: a heartbeat that carries the round's number. Whatever is committed at that
 //!    moment is what these reads must see.
 //! 3. Each answer says: when I sent this, I knew of no newer term. When a majority has answered the
-//!    round or a later one, no newer leader can have committed anything before the round began.
+//!    round, no newer leader can have committed anything before the round began.
 //! 4. The reads come out in `Ready::reads`. By then everything committed before the round has been
 //!    handed out in `Ready::committed`, of this turn or an earlier one. So the index of the read
 //!    need not be kept: to serve reads after `committed` is enough.

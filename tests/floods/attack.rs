@@ -40,11 +40,13 @@ pub(crate) fn connect(port: u16) -> std::io::Result<TcpStream> {
 
 impl Attack {
     /// Adds an attacker, which goes on until it is told to stop. It gets what processor time is
-    /// left, where `chrt` is to be had: that of a flood from elsewhere would not be ours at all.
+    /// left, or little where there is no `chrt`: that of a flood from elsewhere would not be ours
+    /// at all.
     pub(crate) fn spawn(&mut self, act: impl FnOnce(Orders) + Send + 'static) {
         let [sent, refused] = [&self.sent, &self.refused].map(Arc::clone);
         let orders = Orders { stop: Arc::clone(&self.stop), sent, refused };
         self.threads.push(std::thread::spawn(move || {
+            let _ = rustix::process::nice(19);
             let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
             let _ = Command::new("chrt").args(["--idle", "--pid", "0", &thread]).status();
             act(orders);

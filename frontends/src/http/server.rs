@@ -90,6 +90,8 @@ pub async fn serve<K: Kv>(
             }
             Slot::None => {}
         }
+        // A client that comes again and again is not to hold up those that are here.
+        tokio::task::yield_now().await;
     }
     drop((listener, stopping));
     let finish = async { while connections.join_next().await.map(report).is_some() {} };

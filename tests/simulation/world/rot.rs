@@ -49,6 +49,16 @@ pub(crate) enum Found {
     Damage,
 }
 
+impl fmt::Display for Found {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Nothing => "changed nothing",
+            Self::Harmless => "were harmless",
+            Self::Damage => "were refused, and the node repaired",
+        })
+    }
+}
+
 /// A cluster of three that is asked for much in a short time, and in which nothing goes wrong by
 /// itself. It takes some snapshots and fills some segments.
 pub(crate) fn plan(seed: u64) -> Plan {
@@ -98,14 +108,33 @@ pub(crate) fn decays(plan: &Plan) -> Vec<Decay> {
     decays
 }
 
-impl fmt::Display for Found {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Nothing => "changed nothing",
-            Self::Harmless => "were harmless",
-            Self::Damage => "were refused, and the node repaired",
-        })
-    }
+/// Returns the outcomes that should have been others: what a node needs has to be missed, and what
+/// it does not need has not.
+pub(crate) fn wrong(outcomes: &[(Decay, Found)]) -> Vec<&(Decay, Found)> {
+    let is_wrong = |outcome: &&(Decay, Found)| {
+        let (decay, found) = *outcome;
+        let like =
+            |other: &&(Decay, Found)| other.0.node == decay.node && other.0.kind() == decay.kind();
+        let newest = outcomes.iter().filter(like).map(|other| &other.0.path).max();
+        let is_newest = newest == Some(&decay.path);
+        let needs = match decay.kind().as_str() {
+            "IDENTITY" => true,
+            // Each of two places has all of it.
+            "VOTE" => false,
+            "snapshots" => is_newest,
+            // Behind the end of the log nothing is missed.
+            _ => {
+                !is_newest
+                    || outcomes.iter().any(|(other, found)| {
+                        (other.node, &other.path) == (decay.node, &decay.path)
+                            && other.sector >= decay.sector
+                            && *found == Found::Damage
+                    })
+            }
+        };
+        *found == if needs { Found::Harmless } else { Found::Damage }
+    };
+    outcomes.iter().filter(is_wrong).collect()
 }
 
 impl World {

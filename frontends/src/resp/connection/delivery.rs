@@ -1,11 +1,14 @@
 //! The way back: what a turn asked for is carried out, encoded, and sent.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, ready};
 
 use bytes::{BufMut, BytesMut};
 use raftkv_storage::keyspace::Reply;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use super::{Connection, Flow, READ_BYTES_MAX, READ_BYTES_MIN};
@@ -24,10 +27,12 @@ const OUTPUT_KEPT_BYTES: usize = 16 * 1024;
 /// For how long what a client still sends is thrown away after an error, so that the error reaches
 /// it.
 const LINGER_TIME: Duration = Duration::from_secs(1);
-/// How much of it at once, of one client and of all.
+/// What is thrown away before it is the turn of others.
 const LINGER_BYTES: usize = 64 << 10;
+/// What is thrown away at once, of all clients together.
 const LINGER_BYTES_AT_ONCE: u32 = 16 << 20;
-/// And how much then: in pieces of a few bytes also what is thrown away is work.
+/// What is thrown away of them in each second after that: in pieces of a few bytes, that is work
+/// too.
 const LINGER_BYTES_PER_SECOND: u32 = 4 << 20;
 
 /// What all clients may still send after an error.
@@ -224,10 +229,18 @@ where
         }
         let linger = async {
             let mut scratch = vec![0; LINGER_BYTES];
-            while self.server.lingering.is_allowed()
-                && let Ok(read @ 1..) = self.reader.read(&mut scratch).await
-            {
-                self.server.lingering.note(read);
+            // Looked at when something has come: many may wait for that at once.
+            let mut discard = poll_fn(|context| {
+                if !self.server.lingering.is_allowed() {
+                    return Poll::Ready(0);
+                }
+                let mut buffer = ReadBuf::new(&mut scratch);
+                let read = ready!(Pin::new(&mut self.reader).poll_read(context, &mut buffer));
+                let bytes = read.map_or(0, |()| buffer.filled().len());
+                self.server.lingering.note(bytes);
+                Poll::Ready(bytes)
+            });
+            while (&mut discard).await > 0 {
                 // Between two pieces it is the turn of others.
                 tokio::task::yield_now().await;
             }
