@@ -27,7 +27,7 @@ use crate::transport::service;
 
 /// The most connections from peers; a peer needs two, and one more while a broken one is found
 /// dead.
-const CONNECTIONS_MAX: usize = 256;
+pub(super) const CONNECTIONS_MAX: usize = 256;
 /// How soon a connection must show that it speaks HTTP/2.
 const PREFACE_DEADLINE: Duration = Duration::from_secs(5);
 /// The first bytes of every HTTP/2 connection (RFC 9113, section 3.4).

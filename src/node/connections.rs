@@ -4,10 +4,16 @@
 //! segment, and peers need theirs.
 
 use anyhow::bail;
+use raftkv_frontends::http;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors that no client gets: the log, snapshots, and the connections of 256 peers.
-const RESERVED: u64 = 64 + 256;
+use super::accept;
+
+/// The log, snapshots, listeners, and the connections that are made to peers.
+const OWN: usize = 64;
+/// Descriptors that no client gets to keep: our own, the connections of peers, and those of HTTP
+/// clients that are being told that they are too many.
+const RESERVED: u64 = (OWN + accept::CONNECTIONS_MAX + http::REFUSALS) as u64;
 /// The most connections of Redis clients and of HTTP clients, where the system allows so many.
 const WANTED: Limits = Limits { resp: 10_000, http: 1_000 };
 
@@ -52,9 +58,11 @@ mod tests {
     fn what_is_reserved_is_never_shared_out() {
         assert_eq!(share(1 << 20), Some(WANTED));
         assert_eq!(share(100), None);
-        for files in [512, 1024, 4096, 11_000, 11_320] {
+        for files in [RESERVED + 176, 1024, 4096, 11_000, 11_384] {
             let limits = share(files).unwrap();
-            assert!((limits.resp + limits.http) as u64 + RESERVED <= files, "{limits:?}");
+            let clients = limits.resp + limits.http + http::REFUSALS;
+            let most = OWN + accept::CONNECTIONS_MAX + clients;
+            assert!(most as u64 <= files, "{limits:?} of {files}");
         }
     }
 }

@@ -30,7 +30,7 @@ mod status;
 
 use std::time::Duration;
 
-pub use server::{serve, serve_connection};
+pub use server::{REFUSALS, serve, serve_connection};
 
 /// The limits of the HTTP frontend. Nothing a client does goes beyond them.
 #[derive(Clone, Debug)]
