@@ -56,16 +56,16 @@ impl Changes {
     }
 
     /// Records that a command has changed a key.
-    pub(super) fn note(&mut self, key: &Bytes) {
+    pub(super) fn note(&mut self, key: &[u8]) {
         if self.is_wanted {
-            self.add(Some(key.clone()), self.origin);
+            self.add(Some(Bytes::copy_from_slice(key)), self.origin);
         }
     }
 
     /// Records that a key has died: nobody's wish, whoever moved the time.
-    pub(super) fn note_death(&mut self, key: &Bytes) {
+    pub(super) fn note_death(&mut self, key: &[u8]) {
         if self.is_wanted {
-            self.add(Some(key.clone()), NOBODY);
+            self.add(Some(Bytes::copy_from_slice(key)), NOBODY);
         }
     }
 

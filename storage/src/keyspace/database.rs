@@ -7,11 +7,12 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 
 use super::changes::Changes;
+use super::item::Item;
 use super::store::Store;
-use super::value::{Item, Value};
+use super::value::Value;
 use crate::types::Index;
 
 /// The most dead keys that one entry removes.
@@ -22,7 +23,7 @@ pub(super) const REMOVED_MAX: usize = 1024;
 pub(super) struct Database {
     store: Store,
     /// Exactly the (deadline, key) pairs of the store.
-    deadlines: BTreeSet<(u64, Bytes)>,
+    deadlines: Deadlines,
     /// What was flushed and is still to be dropped.
     garbage: Vec<Garbage>,
     changes: Changes,
@@ -32,8 +33,11 @@ pub(super) struct Database {
 #[derive(Debug)]
 pub(super) struct Garbage {
     pub(super) store: Store,
-    pub(super) deadlines: BTreeSet<(u64, Bytes)>,
+    pub(super) deadlines: Deadlines,
 }
+
+/// Keys in the order in which they die.
+pub(super) type Deadlines = BTreeSet<(u64, Box<[u8]>)>;
 
 impl Database {
     /// Returns the keys.
@@ -57,39 +61,46 @@ impl Database {
     }
 
     /// Writes a key, whatever there was before.
-    pub(super) fn put(&mut self, key: &[u8], value: Value, deadline: Option<u64>, version: Index) {
-        let item = self.store.upsert(key);
-        item.value = value;
-        item.version = version;
-        self.changes.note(&item.key);
+    pub(super) fn put(
+        &mut self,
+        key: &[u8],
+        value: Value<'_>,
+        deadline: Option<u64>,
+        version: Index,
+    ) {
+        let item = self.store.put(key, value, version);
+        self.changes.note(key);
         change_deadline(&mut self.deadlines, item, deadline);
     }
 
-    /// Returns the value of a key to be changed, and marks it as written.
-    pub(super) fn edit(&mut self, key: &[u8], version: Index) -> Option<&mut Value> {
-        let item = self.store.get_mut(key)?;
-        item.version = version;
-        self.changes.note(&item.key);
-        Some(&mut item.value)
+    /// Changes the bytes of a string, if the key is there.
+    pub(super) fn edit_str(
+        &mut self,
+        key: &[u8],
+        version: Index,
+        change: impl FnOnce(&mut BytesMut),
+    ) {
+        if let Some((item, spare)) = self.store.get_mut(key) {
+            item.edit_str(version, spare, change);
+            self.changes.note(key);
+        }
     }
 
     /// Sets or clears a key's deadline, if the key is there.
     pub(super) fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
-        if let Some(item) = self.store.get_mut(key) {
-            self.changes.note(&item.key);
+        if let Some((item, _)) = self.store.get_mut(key) {
+            self.changes.note(key);
             change_deadline(&mut self.deadlines, item, deadline);
         }
     }
 
     /// Removes a key, and returns what there was.
     pub(super) fn remove(&mut self, key: &[u8]) -> Option<Item> {
-        let mut item = self.store.remove(key)?;
-        self.changes.note(&item.key);
-        if let Some(deadline) = item.deadline {
-            let mut pair = (deadline, std::mem::take(&mut item.key));
-            let is_known = self.deadlines.remove(&pair);
+        let item = self.store.remove(key)?;
+        self.changes.note(key);
+        if let Some(deadline) = item.deadline() {
+            let is_known = self.deadlines.remove(&(deadline, key.into()));
             assert!(is_known, "every deadline of the store is among the deadlines");
-            item.key = std::mem::take(&mut pair.1);
         }
         Some(item)
     }
@@ -124,16 +135,18 @@ impl Database {
     }
 }
 
-fn change_deadline(deadlines: &mut BTreeSet<(u64, Bytes)>, item: &mut Item, deadline: Option<u64>) {
-    if item.deadline == deadline {
+fn change_deadline(deadlines: &mut Deadlines, item: &mut Item, deadline: Option<u64>) {
+    let old = item.deadline();
+    if old == deadline {
         return;
     }
-    if let Some(old) = item.deadline {
-        let is_known = deadlines.remove(&(old, item.key.clone()));
-        assert!(is_known, "every deadline of the store is among the deadlines");
+    let mut key: Box<[u8]> = item.key().into();
+    if let Some(old) = old {
+        let pair = deadlines.take(&(old, key));
+        key = pair.expect("every deadline of the store is among the deadlines").1;
     }
     if let Some(new) = deadline {
-        deadlines.insert((new, item.key.clone()));
+        deadlines.insert((new, key));
     }
-    item.deadline = deadline;
+    item.set_deadline(deadline);
 }

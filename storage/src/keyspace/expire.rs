@@ -127,7 +127,7 @@ impl Expire {
     fn apply(&self, writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
         let (condition, deadline) = self.parse(args.from(0), writer.now)?;
         let Some(item) = writer.get(args.at(0)) else { return Ok(Reply::Integer(0)) };
-        if !condition.holds(item.deadline, deadline) {
+        if !condition.holds(item.deadline(), deadline) {
             return Ok(Reply::Integer(0));
         }
         // Before 1970 is as much in the past as 1970.
@@ -180,7 +180,7 @@ impl Condition {
 }
 
 fn persist(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    let has_deadline = writer.get(args.at(0)).is_some_and(|item| item.deadline.is_some());
+    let has_deadline = writer.get(args.at(0)).is_some_and(|item| item.deadline().is_some());
     if has_deadline {
         writer.set_deadline(args.at(0), None);
     }
@@ -205,7 +205,7 @@ fn pexpiretime(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
 
 /// Answers -2 for no key, -1 for no deadline.
 fn time_of(reader: &Reader<'_>, key: &[u8], time: impl FnOnce(u64) -> u64) -> Reply {
-    match reader.get(key).map(|item| item.deadline) {
+    match reader.get(key).map(super::item::Item::deadline) {
         None => Reply::Integer(-2),
         Some(None) => Reply::Integer(-1),
         Some(Some(deadline)) => number::reply(time(deadline)),

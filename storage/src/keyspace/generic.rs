@@ -116,7 +116,7 @@ fn exists(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
 
 fn type_of(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let item = reader.get(args.at(0));
-    Ok(Reply::Simple(item.map_or("none", |item| item.value.type_name())))
+    Ok(Reply::Simple(item.map_or("none", |item| item.value().type_name())))
 }
 
 fn rename(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
@@ -140,7 +140,7 @@ fn move_key(writer: &mut Writer<'_>, from: &[u8], to: &[u8]) -> Result<(), Reply
     if from != to
         && let Some(item) = writer.remove(from)
     {
-        writer.put(to, item.value, item.deadline);
+        writer.put(to, item.value(), item.deadline());
     }
     Ok(())
 }
@@ -152,8 +152,8 @@ fn copy(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     if !replace && writer.get(to).is_some() {
         return Ok(Reply::Integer(0));
     }
-    let (value, deadline) = (item.value.clone(), item.deadline);
-    writer.put(to, value, deadline);
+    let item = item.clone();
+    writer.put(to, item.value(), item.deadline());
     Ok(Reply::Integer(1))
 }
 
@@ -203,8 +203,8 @@ fn object(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     }
     let Some(item) = reader.get(args.at(1)) else { return Ok(Reply::Null) };
     Ok(match row.short_name() {
-        "encoding" => Reply::bulk(encoding(&item.value)),
-        "refcount" => Reply::Integer(owners(&item.value)),
+        "encoding" => Reply::bulk(encoding(item.value())),
+        "refcount" => Reply::Integer(owners(item.value())),
         "idletime" => Reply::Integer(0),
         _ => Reply::error(
             "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please \
@@ -215,17 +215,17 @@ fn object(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
 }
 
 /// Returns what Redis would call the form of the value in memory.
-fn encoding(value: &Value) -> &'static str {
+fn encoding(value: Value<'_>) -> &'static str {
     match value {
-        Value::Str(bytes) if parse_i64(bytes).is_some() => "int",
+        Value::Str(bytes) if parse_i64(&bytes).is_some() => "int",
         Value::Str(bytes) if bytes.len() <= EMBEDDED_BYTES_MAX => "embstr",
         Value::Str(_) => "raw",
     }
 }
 
-fn owners(value: &Value) -> i64 {
+fn owners(value: Value<'_>) -> i64 {
     match value {
-        Value::Str(bytes) => match parse_i64(bytes) {
+        Value::Str(bytes) => match parse_i64(&bytes) {
             Some(0..SHARED_INTEGERS) => SHARED_OWNERS,
             _ => 1,
         },

@@ -14,8 +14,9 @@ use std::collections::BinaryHeap;
 use bytes::Bytes;
 
 use super::command::{Args, Batch, Flags as F, Spec, internal};
+use super::item::Item;
 use super::number::{self, parse_u64};
-use super::value::{Item, Value};
+use super::value::Value;
 use super::{Reader, Reply, Writer};
 use crate::types::Index;
 
@@ -234,13 +235,13 @@ fn put_command(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply>
                 .ok_or(Reply::error("INVALIDTTL the deadline is out of range"))?,
         ),
     };
-    writer.put(key, Value::copy_of(value), deadline);
+    writer.put(key, value.into(), deadline);
     Ok(map([("version", number::reply(writer.index))]))
 }
 
 fn delete_command(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     check(writer, args.at(0), args.at(1))?;
-    let version = writer.remove(args.at(0)).map(|item| item.version);
+    let version = writer.remove(args.at(0)).map(|item| item.version());
     Ok(map([
         ("deleted", Reply::Integer(i64::from(version.is_some()))),
         ("version", number::reply(version.unwrap_or(0))),
@@ -252,7 +253,7 @@ fn delete_command(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Rep
 fn check(writer: &Writer<'_>, key: &[u8], condition: &[u8]) -> Result<(), Reply> {
     let condition =
         Condition::from_arg(condition).ok_or(Reply::error("ERR malformed condition"))?;
-    let current = writer.get(key).map(|item| item.version);
+    let current = writer.get(key).map(|item| item.version());
     if condition.holds(current) {
         return Ok(());
     }
@@ -264,15 +265,15 @@ fn get_command(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
 }
 
 fn shown(reader: &Reader<'_>, item: &Item) -> Reply {
-    let value = match &item.value {
-        Value::Str(bytes) => Reply::Bulk(bytes.clone()),
+    let value = match item.value() {
+        Value::Str(bytes) => Reply::Bulk(bytes.to_bytes()),
     };
-    let ttl_ms = item.deadline.map_or(Reply::Null, |at| number::reply(reader.left(at)));
+    let ttl_ms = item.deadline().map_or(Reply::Null, |at| number::reply(reader.left(at)));
     map([
-        ("key", Reply::Bulk(item.key.clone())),
-        ("type", Reply::Simple(item.value.type_name())),
+        ("key", Reply::Bulk(item.key_bytes())),
+        ("type", Reply::Simple(item.value().type_name())),
         ("value", value),
-        ("version", number::reply(item.version)),
+        ("version", number::reply(item.version())),
         ("ttl_ms", ttl_ms),
     ])
 }
@@ -282,7 +283,7 @@ struct ByKey<'a>(&'a Item);
 
 impl PartialEq for ByKey<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.0.key == other.0.key
+        self.0.key() == other.0.key()
     }
 }
 
@@ -296,7 +297,7 @@ impl PartialOrd for ByKey<'_> {
 
 impl Ord for ByKey<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0.key.cmp(&other.0.key)
+        self.0.key().cmp(other.0.key())
     }
 }
 
@@ -307,8 +308,8 @@ fn list_command(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let limit = parse_u64(args.at(2)).ok_or(Reply::error("ERR malformed limit"))?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX).clamp(1, PAGE_ITEMS_MAX);
     let is_wanted = |item: &&Item| {
-        item.key.starts_with(prefix)
-            && after.is_none_or(|after| item.key[..] > *after)
+        item.key().starts_with(prefix)
+            && after.is_none_or(|after| item.key() > after)
             && item.is_live(reader.now)
     };
     let mut least = BinaryHeap::with_capacity(limit + 1);
@@ -327,10 +328,10 @@ fn list_command(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
             next = Some(ByKey(item));
             break;
         }
-        let Value::Str(value) = &item.value;
-        bytes += item.key.len() + value.len();
+        let Value::Str(value) = item.value();
+        bytes += item.key().len() + value.len();
         items.push(shown(reader, item));
     }
-    let next = next.map_or(Reply::Null, |ByKey(item)| Reply::Bulk(item.key.clone()));
+    let next = next.map_or(Reply::Null, |ByKey(item)| Reply::Bulk(item.key_bytes()));
     Ok(map([("items", Reply::Array(items)), ("next", next)]))
 }

@@ -8,8 +8,8 @@
 //!
 //! - [`command`], `table`: what a command is, and which there are · `batch`: its bytes in the log ·
 //!   [`reply`]: answers
-//! - `store`: the trie that freezes · `database`: keys and deadlines in step · `value`: what a key
-//!   holds
+//! - `store`: the trie that freezes · `database`: keys and deadlines in step · `item`,
+//!   `value`: what a key holds
 //! - `strings`, `generic`, `scan`, `expire`, `server`, [`http`], [`slots`]: rows and handlers ·
 //!   `session`: rows alone
 //! - `snapshot`: all of it as bytes, and its digest · [`changes`]: which keys an entry changed
@@ -29,6 +29,7 @@ mod generic;
 pub mod glob;
 mod hash;
 pub mod http;
+mod item;
 mod number;
 pub mod reply;
 mod scan;
@@ -41,19 +42,19 @@ mod strings;
 mod table;
 mod value;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::types::Index;
 use changes::Changes;
 use command::{Args, Handler, Reads, Spec, decode};
-use database::Database;
+use database::{Database, Deadlines};
+use item::Item;
 pub use reply::Reply;
 use store::Store;
-use value::{Item, Value};
+use value::{Str, Value};
 
 /// The keys and their values: a pure function of the log.
 #[derive(Debug, Default)]
@@ -175,7 +176,7 @@ pub struct View {
     applied: Index,
     /// Only held to be dropped with the rest; see [`Keyspace::take_garbage`].
     #[allow(dead_code)]
-    deadlines: Option<Arc<BTreeSet<(u64, Bytes)>>>,
+    deadlines: Option<Arc<Deadlines>>,
 }
 
 impl View {
@@ -244,8 +245,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns the value of a key that must be a string if it is there.
-    fn string(&self, key: &[u8]) -> Result<Option<&'a Bytes>, Reply> {
-        self.get(key).map(|item| item.value.as_str()).transpose()
+    fn string(&self, key: &[u8]) -> Result<Option<Str<'a>>, Reply> {
+        self.get(key).map(|item| item.value().as_str()).transpose()
     }
 }
 
@@ -274,12 +275,12 @@ impl Writer<'_> {
     }
 
     /// Returns the value of a key that must be a string if it is there.
-    fn string(&self, key: &[u8]) -> Result<Option<&Bytes>, Reply> {
-        self.get(key).map(|item| item.value.as_str()).transpose()
+    fn string(&self, key: &[u8]) -> Result<Option<Str<'_>>, Reply> {
+        self.get(key).map(|item| item.value().as_str()).transpose()
     }
 
     /// Writes a key, whatever there was. A deadline that is reached already leaves no key.
-    fn put(&mut self, key: &[u8], value: Value, deadline: Option<u64>) {
+    fn put(&mut self, key: &[u8], value: Value<'_>, deadline: Option<u64>) {
         if deadline.is_some_and(|deadline| deadline <= self.now) {
             self.database.remove(key);
         } else {
@@ -288,15 +289,16 @@ impl Writer<'_> {
     }
 
     /// Writes a key; if it is alive, it keeps its deadline.
-    fn put_keeping_deadline(&mut self, key: &[u8], value: Value) {
-        let deadline = self.get(key).and_then(|item| item.deadline);
+    fn put_keeping_deadline(&mut self, key: &[u8], value: Value<'_>) {
+        let deadline = self.get(key).and_then(Item::deadline);
         self.put(key, value, deadline);
     }
 
-    /// Returns the value of a living key to be changed; it counts as written.
-    fn edit(&mut self, key: &[u8]) -> Option<&mut Value> {
-        self.get(key)?;
-        self.database.edit(key, self.index)
+    /// Changes the bytes of a living string; it counts as written.
+    fn edit_str(&mut self, key: &[u8], change: impl FnOnce(&mut BytesMut)) {
+        if self.get(key).is_some() {
+            self.database.edit_str(key, self.index, change);
+        }
     }
 
     /// Sets or clears the deadline of a living key. One that is reached already removes the key.

@@ -7,9 +7,9 @@
 use super::command::{Args, upper};
 use super::glob;
 use super::hash;
+use super::item::Item;
 use super::number::{integer, parse_cursor};
 use super::reply::SYNTAX;
-use super::value::Item;
 use super::{Reader, Reply};
 
 /// How many keys SCAN looks at unless told otherwise.
@@ -29,8 +29,8 @@ pub(super) fn keys(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply>
     let mut left = KEYS_STEPS_MAX;
     let mut found = Vec::new();
     for item in reader.store.iter().filter(|item| item.is_live(reader.now)) {
-        if glob::matches(args.at(0), &item.key, &mut left) {
-            found.push(Reply::Bulk(item.key.clone()));
+        if glob::matches(args.at(0), item.key(), &mut left) {
+            found.push(Reply::Bulk(item.key_bytes()));
         }
     }
     if left == 0 {
@@ -46,7 +46,7 @@ pub(super) fn randomkey(reader: &Reader<'_>, _: &Args<'_>) -> Result<Reply, Repl
     // for long.
     let round = reader.store.iter_from(start).chain(reader.store.iter());
     let found = round.take(RANDOM_TRIES_MAX).find(|item| item.is_live(reader.now));
-    Ok(found.map_or(Reply::Null, |item| Reply::Bulk(item.key.clone())))
+    Ok(found.map_or(Reply::Null, |item| Reply::Bulk(item.key_bytes())))
 }
 
 struct Options<'a> {
@@ -77,11 +77,11 @@ impl<'a> Options<'a> {
     }
 
     fn wants(&self, item: &Item, steps: &mut u64) -> bool {
-        let has_type = |name: &Vec<u8>| name == item.value.type_name().as_bytes();
+        let has_type = |name: &Vec<u8>| name == item.value().type_name().as_bytes();
         self.type_name.as_ref().is_none_or(has_type)
             && self.pattern.is_none_or(|pattern| {
                 let mut left = glob::STEPS_MAX;
-                let is_match = glob::matches(pattern, &item.key, &mut left);
+                let is_match = glob::matches(pattern, item.key(), &mut left);
                 *steps += glob::STEPS_MAX - left;
                 is_match
             })
@@ -106,7 +106,7 @@ pub(super) fn scan(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply>
         }
         last = Some(item.position);
         if item.is_live(reader.now) && options.wants(item, &mut steps) {
-            found.push(Reply::Bulk(item.key.clone()));
+            found.push(Reply::Bulk(item.key_bytes()));
         }
     }
     Ok(Reply::Array(vec![Reply::bulk(next_cursor.to_string()), Reply::Array(found)]))

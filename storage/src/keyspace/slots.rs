@@ -5,8 +5,8 @@
 //! and [`keys`].
 
 use super::command::{Args, Batch, Flags as F, Spec, internal};
+use super::item::Item;
 use super::number::{self, parse_u64};
-use super::value::Item;
 use super::{Reader, Reply};
 
 /// The commands that only the RESP frontend calls.
@@ -43,13 +43,14 @@ fn count_command(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
 fn keys_command(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let limit = parse_u64(args.at(1)).and_then(|limit| usize::try_from(limit).ok()).unwrap_or(0);
     let keys = in_slot(*reader, args.at(0)).take(limit);
-    Ok(Reply::Array(keys.map(|item| Reply::Bulk(item.key.clone())).collect()))
+    Ok(Reply::Array(keys.map(|item| Reply::Bulk(item.key_bytes())).collect()))
 }
 
 fn in_slot<'a>(reader: Reader<'a>, slot: &[u8]) -> impl Iterator<Item = &'a Item> + use<'a> {
     let slot = parse_u64(slot);
-    let is_wanted =
-        move |item: &&Item| Some(u64::from(slot_of(&item.key))) == slot && item.is_live(reader.now);
+    let is_wanted = move |item: &&Item| {
+        Some(u64::from(slot_of(item.key()))) == slot && item.is_live(reader.now)
+    };
     reader.store.iter().filter(is_wanted)
 }
 

@@ -14,8 +14,9 @@
 use std::io::{self, BufWriter, Read, Write};
 
 use super::hash;
+use super::item::Item;
 use super::store::Store;
-use super::value::{Item, Value};
+use super::value::Owned;
 use super::{Keyspace, View};
 
 const VERSION: u8 = 1;
@@ -30,7 +31,7 @@ pub(super) fn write_to(view: &View, output: &mut impl Write) -> io::Result<()> {
     output.write_all(&view.applied.to_le_bytes())?;
     for item in view.store.iter() {
         write_head(item, &mut output)?;
-        item.value.write_to(&mut output)?;
+        item.value().write_to(&mut output)?;
     }
     output.write_all(&[END])?;
     output.write_all(&(view.store.len() as u64).to_le_bytes())?;
@@ -39,12 +40,12 @@ pub(super) fn write_to(view: &View, output: &mut impl Write) -> io::Result<()> {
 
 /// Writes all of an item but its value.
 fn write_head(item: &Item, output: &mut impl Write) -> io::Result<()> {
-    output.write_all(&[item.value.type_tag(), u8::from(item.deadline.is_some())])?;
-    output.write_all(&item.version.to_le_bytes())?;
-    if let Some(deadline) = item.deadline {
+    output.write_all(&[item.value().type_tag(), u8::from(item.deadline().is_some())])?;
+    output.write_all(&item.version().to_le_bytes())?;
+    if let Some(deadline) = item.deadline() {
         output.write_all(&deadline.to_le_bytes())?;
     }
-    write_bytes(&item.key, output)
+    write_bytes(item.key(), output)
 }
 
 pub(super) fn read_from(input: &mut impl Read) -> io::Result<Keyspace> {
@@ -64,18 +65,21 @@ pub(super) fn read_from(input: &mut impl Read) -> io::Result<Keyspace> {
         let version = read_u64(input)?;
         let deadline = match has_deadline {
             0 => None,
-            1 => Some(read_u64(input)?),
+            1 => match read_u64(input)? {
+                0 => return Err(invalid("a key that died before all time")),
+                deadline => Some(deadline),
+            },
             other => return Err(invalid(format!("{other} where a key says if it has a deadline"))),
         };
         let key = read_bytes(input, usize::MAX)?;
-        let value = Value::read_from(tag, input)?;
+        let value = Owned::read_from(tag, input)?;
         let place = Some((hash::position(&key), key));
         if place <= last {
             return Err(invalid("keys out of order"));
         }
         last = place;
         let (_, key) = last.as_ref().ok_or_else(|| invalid("no key"))?;
-        keyspace.database.put(key, value, deadline, version);
+        keyspace.database.put(key, value.as_value(), deadline, version);
     }
     let (count, announced) = (keyspace.database.store().len() as u64, read_u64(input)?);
     if count != announced {
@@ -92,7 +96,7 @@ pub(super) fn digest(store: &Store, now: u64) -> u128 {
     for item in store.iter().filter(|item| item.is_live(now)) {
         bytes.clear();
         write_head(item, &mut bytes).expect("memory takes all that is written to it");
-        bytes.extend_from_slice(&item.value.digest().to_le_bytes());
+        bytes.extend_from_slice(&item.value().digest().to_le_bytes());
         sum = sum.wrapping_add(digest_of(&bytes));
     }
     sum

@@ -19,10 +19,10 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::hash;
-use super::value::{Item, Value};
+use super::item::Item;
+use super::value::Value;
+use crate::types::Index;
 
 /// The children of an inner node: four bits of the position.
 const FANOUT: usize = 16;
@@ -31,6 +31,8 @@ const FANOUT_BITS: u32 = 4;
 const LEVELS: u32 = hash::BITS / FANOUT_BITS;
 /// A leaf with more items is split.
 const LEAF_ITEMS_MAX: usize = 32;
+/// Room for so many more is made when a leaf has none.
+const LEAF_ITEMS_MORE: usize = 4;
 /// A leaf that shrinks to this looks whether it and its siblings fit into one.
 const LEAF_ITEMS_FEW: usize = 2;
 
@@ -39,6 +41,8 @@ const LEAF_ITEMS_FEW: usize = 2;
 pub(super) struct Store {
     root: Node,
     len: usize,
+    /// Room to work in, empty in between.
+    spare: Vec<u8>,
 }
 
 #[derive(Clone, Default)]
@@ -75,20 +79,35 @@ impl Store {
         }
     }
 
-    /// Returns the item of a key to be changed, if there is one.
-    pub(super) fn get_mut(&mut self, key: &[u8]) -> Option<&mut Item> {
+    /// Returns the item of a key to be changed, if there is one, and room to work in.
+    pub(super) fn get_mut(&mut self, key: &[u8]) -> Option<(&mut Item, &mut Vec<u8>)> {
         let position = hash::position(key);
         // Looking first keeps shared nodes shared when the key is not there.
         self.get_at(position, key)?;
-        Some(self.upsert_at(position, key))
+        let mut node = &mut self.root;
+        let mut level = 0;
+        loop {
+            match node {
+                Node::Empty => return None,
+                Node::Leaf(items) => {
+                    let items = Arc::make_mut(items);
+                    let place = find(items, position, key, level).ok()?;
+                    return Some((&mut items[place], &mut self.spare));
+                }
+                Node::Inner(children) => {
+                    node = &mut Arc::make_mut(children)[child(position, level)];
+                }
+            }
+            level += 1;
+        }
     }
 
-    /// Returns the item of a key to be changed; a new one has an empty value.
-    pub(super) fn upsert(&mut self, key: &[u8]) -> &mut Item {
-        self.upsert_at(hash::position(key), key)
+    /// Gives a key a value. A new item has no deadline, one that is there keeps its own.
+    pub(super) fn put(&mut self, key: &[u8], value: Value<'_>, version: Index) -> &mut Item {
+        self.put_at(hash::position(key), key, value, version)
     }
 
-    fn upsert_at(&mut self, position: u64, key: &[u8]) -> &mut Item {
+    fn put_at(&mut self, position: u64, key: &[u8], value: Value<'_>, version: Index) -> &mut Item {
         let mut node = &mut self.root;
         let mut level = 0;
         while node.is_inner_for(position, key, level) {
@@ -99,11 +118,15 @@ impl Store {
         let Node::Leaf(items) = node else { unreachable!("what is not an inner node is a leaf") };
         let items = Arc::make_mut(items);
         let place = match find(items, position, key, level) {
-            Ok(place) => place,
+            Ok(place) => {
+                items[place].set_value(value, version, &mut self.spare);
+                place
+            }
             Err(place) => {
-                let key = Bytes::copy_from_slice(key);
-                let value = Value::Str(Bytes::new());
-                items.insert(place, Item { position, key, value, deadline: None, version: 0 });
+                if items.len() == items.capacity() {
+                    items.reserve_exact(LEAF_ITEMS_MORE);
+                }
+                items.insert(place, Item::new(position, key, value, version, &mut self.spare));
                 self.len += 1;
                 place
             }
@@ -252,7 +275,7 @@ fn child(position: u64, level: u32) -> usize {
 /// Positions are spread evenly, so where it should be is known within a step or two: a look at two
 /// neighbours in place of a search by halves, which would touch five items all over the leaf.
 fn find(items: &[Item], position: u64, key: &[u8], level: u32) -> Result<usize, usize> {
-    let order = |item: &Item| (item.position, &item.key[..]).cmp(&(position, key));
+    let order = |item: &Item| (item.position.cmp(&position)).then_with(|| item.key().cmp(key));
     if items.len() > LEAF_ITEMS_MAX {
         return items.binary_search_by(order);
     }
@@ -315,15 +338,16 @@ mod tests {
         let position = (1 << hash::BITS) - 1;
         let names: Vec<String> = (0..200).map(|name| format!("{name:03}")).collect();
         for name in names.iter().rev() {
-            store.upsert_at(position, name.as_bytes()).version = 1;
+            store.put_at(position, name.as_bytes(), Value::from(&b"v"[..]), 1);
             // Next to it, so that every level has to be split.
-            store.upsert_at(position ^ 1, name.as_bytes()).version = 2;
+            store.put_at(position ^ 1, name.as_bytes(), Value::from(&b"v"[..]), 2);
         }
         let view = store.clone();
         assert_eq!(store.len(), 400);
-        let found: Vec<_> = store.iter().map(|item| (item.version, item.key.clone())).collect();
-        let expected = [2, 1]
-            .map(|version| names.iter().map(move |name| (version, Bytes::from(name.clone()))));
+        let found: Vec<_> = store.iter().map(|item| (item.version(), item.key_bytes())).collect();
+        let expected = [2, 1].map(|version| {
+            names.iter().map(move |name| (version, bytes::Bytes::from(name.clone())))
+        });
         assert_eq!(found, expected.into_iter().flatten().collect::<Vec<_>>());
         assert_eq!(store.iter_from(position).count(), 200);
         for name in &names {

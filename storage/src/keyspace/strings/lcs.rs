@@ -51,7 +51,7 @@ pub(super) fn lcs(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> 
         reader.string(key).map_err(|_| Reply::error(text))
     };
     let (a, b) = (string(args.at(0))?, string(args.at(1))?);
-    let (a, b) = (a.map_or(&[][..], |a| &a[..]), b.map_or(&[][..], |b| &b[..]));
+    let (a, b) = (a.as_deref().unwrap_or_default(), b.as_deref().unwrap_or_default());
     let options = Options::parse(args.from(2))?;
 
     let cells = (a.len() as u128 + 1) * (b.len() as u128 + 1);

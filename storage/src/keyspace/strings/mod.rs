@@ -9,7 +9,7 @@ mod range;
 mod set;
 
 use super::command::{Args, Flags as F, Spec};
-use super::value::Value;
+use super::value::Str;
 use super::{Reader, Reply, Writer};
 use lcs::lcs;
 use number::{decr, decrby, decrement, incr, incrby, incrbyfloat, increment};
@@ -144,17 +144,17 @@ pub(super) const ROWS: &[Spec] = &[
 ];
 
 fn get(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    Ok(bulk_or_null(reader.string(args.at(0))?.cloned()))
+    Ok(bulk_or_null(reader.string(args.at(0))?.map(Str::to_bytes)))
 }
 
 /// A key that is missing or of another type is null: MGET never fails.
 fn mget(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    let value = |key: &&[u8]| bulk_or_null(reader.string(key).ok().flatten().cloned());
+    let value = |key: &&[u8]| bulk_or_null(reader.string(key).ok().flatten().map(Str::to_bytes));
     Ok(Reply::Array(args.from(0).iter().map(value).collect()))
 }
 
 fn getdel(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    let value = writer.string(args.at(0))?.cloned();
+    let value = writer.string(args.at(0))?.map(Str::to_bytes);
     if value.is_some() {
         writer.remove(args.at(0));
     }
@@ -162,8 +162,8 @@ fn getdel(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
 }
 
 fn getset(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    let old = writer.string(args.at(0))?.cloned();
-    writer.put(args.at(0), Value::copy_of(args.at(1)), None);
+    let old = writer.string(args.at(0))?.map(Str::to_bytes);
+    writer.put(args.at(0), args.at(1).into(), None);
     Ok(bulk_or_null(old))
 }
 
@@ -171,7 +171,7 @@ fn setnx(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     if writer.get(args.at(0)).is_some() {
         return Ok(Reply::Integer(0));
     }
-    writer.put(args.at(0), Value::copy_of(args.at(1)), None);
+    writer.put(args.at(0), args.at(1).into(), None);
     Ok(Reply::Integer(1))
 }
 
@@ -202,7 +202,7 @@ fn pairs<'s, 'a>(args: &'s [&'a [u8]], command: &str) -> Result<&'s [[&'a [u8]; 
 
 fn put_pairs(writer: &mut Writer<'_>, pairs: &[[&[u8]; 2]]) {
     for [key, value] in pairs {
-        writer.put(key, Value::copy_of(value), None);
+        writer.put(key, (*value).into(), None);
     }
 }
 

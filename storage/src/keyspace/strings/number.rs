@@ -3,7 +3,6 @@
 use super::super::command::{Args, at};
 use super::super::float::Extended;
 use super::super::number::integer;
-use super::super::value::Value;
 use super::super::{Reply, Writer};
 
 pub(super) fn incr(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
@@ -34,22 +33,22 @@ pub(super) fn decrement(args: &[&[u8]]) -> Result<i64, Reply> {
 
 fn add(writer: &mut Writer<'_>, key: &[u8], amount: i64) -> Result<Reply, Reply> {
     let (old, deadline) = match writer.get(key) {
-        Some(item) => (integer(item.value.as_str()?)?, item.deadline),
+        Some(item) => (integer(&item.value().as_str()?)?, item.deadline()),
         None => (0, None),
     };
     let overflow = Reply::error("ERR increment or decrement would overflow");
     let new = old.checked_add(amount).ok_or(overflow)?;
-    writer.put(key, Value::copy_of(new.to_string().as_bytes()), deadline);
+    writer.put(key, new.to_string().as_bytes().into(), deadline);
     Ok(Reply::Integer(new))
 }
 
 pub(super) fn incrbyfloat(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let number =
         |text: &[u8]| Extended::parse(text).ok_or(Reply::error("ERR value is not a valid float"));
-    let old = writer.string(args.at(0))?.map_or(Ok(Extended::ZERO), |text| number(text))?;
+    let old = writer.string(args.at(0))?.map_or(Ok(Extended::ZERO), |text| number(&text))?;
     let amount = number(args.at(1))?;
     let infinite = Reply::error("ERR increment would produce NaN or Infinity");
     let new = old.add(&amount).ok_or(infinite)?.to_string();
-    writer.put_keeping_deadline(args.at(0), Value::copy_of(new.as_bytes()));
+    writer.put_keeping_deadline(args.at(0), new.as_bytes().into());
     Ok(Reply::bulk(new))
 }

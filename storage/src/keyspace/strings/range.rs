@@ -2,26 +2,24 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
-
 use super::super::command::{Args, at};
 use super::super::number::{self, integer};
 use super::super::reply::TOO_LONG;
-use super::super::value::{Value, edit};
+use super::super::value::{Str, Value};
 use super::super::{Reader, Reply, Writer};
 use super::MAX_VALUE_BYTES;
 
 pub(super) fn strlen(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    Ok(number::reply(reader.string(args.at(0))?.map_or(0, Bytes::len)))
+    Ok(number::reply(reader.string(args.at(0))?.map_or(0, |string| string.len())))
 }
 
 pub(super) fn append(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let (key, tail) = (args.at(0), args.at(1));
-    let length = writer.string(key)?.map_or(0, Bytes::len);
-    let total = checked_length(length, tail.len())?;
-    match writer.edit(key) {
-        Some(Value::Str(bytes)) => edit(bytes, |buffer| buffer.extend_from_slice(tail)),
-        None => writer.put(key, Value::copy_of(tail), None),
+    let old = writer.string(key)?.map(|string| string.len());
+    let total = checked_length(old.unwrap_or(0), tail.len())?;
+    match old {
+        Some(_) => writer.edit_str(key, |bytes| bytes.extend_from_slice(tail)),
+        None => writer.put(key, tail.into(), None),
     }
     Ok(number::reply(total))
 }
@@ -29,7 +27,8 @@ pub(super) fn append(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, 
 pub(super) fn setrange(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let (key, patch) = (args.at(0), args.at(2));
     let offset = offset(args.from(0))?;
-    let length = writer.string(key)?.map_or(0, Bytes::len);
+    let old = writer.string(key)?.map(|string| string.len());
+    let length = old.unwrap_or(0);
     if patch.is_empty() {
         return Ok(number::reply(length));
     }
@@ -38,12 +37,12 @@ pub(super) fn setrange(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply
         buffer.resize(buffer.len().max(end), 0);
         buffer[offset..end].copy_from_slice(patch);
     };
-    match writer.edit(key) {
-        Some(Value::Str(bytes)) => edit(bytes, overwrite),
+    match old {
+        Some(_) => writer.edit_str(key, overwrite),
         None => {
-            let mut bytes = Bytes::new();
-            edit(&mut bytes, overwrite);
-            writer.put(key, Value::Str(bytes), None);
+            let mut bytes = bytes::BytesMut::new();
+            overwrite(&mut bytes);
+            writer.put(key, Value::Str(Str::Long(&bytes.freeze())), None);
         }
     }
     Ok(number::reply(length.max(end)))

@@ -3,7 +3,7 @@
 use super::super::command::{Args, at, from, upper};
 use super::super::expire::{ANY_TIME, Ttl, Unit, deadline};
 use super::super::reply::SYNTAX;
-use super::super::value::Value;
+use super::super::value::Str;
 use super::super::{Reply, Writer};
 use super::bulk_or_null;
 
@@ -78,11 +78,11 @@ pub(super) fn validate_set(args: &[&[u8]]) -> Result<(), Reply> {
 pub(super) fn set(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let key = args.at(0);
     let (options, deadline) = set_options(args.from(0), writer.now)?;
-    let old = if options.get { writer.string(key)?.cloned() } else { None };
+    let old = if options.get { writer.string(key)?.map(Str::to_bytes) } else { None };
     let exists = (options.if_absent || options.if_present) && writer.get(key).is_some();
     let is_wanted = (!options.if_absent || !exists) && (!options.if_present || exists);
     if is_wanted {
-        let value = Value::copy_of(args.at(1));
+        let value = args.at(1).into();
         if options.keep_ttl {
             writer.put_keeping_deadline(key, value);
         } else {
@@ -117,7 +117,7 @@ impl SetFor {
 
     pub(super) fn apply(&self, writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
         let deadline = self.deadline(args.from(0), writer.now)?;
-        writer.put(args.at(0), Value::copy_of(args.at(2)), Some(deadline));
+        writer.put(args.at(0), args.at(2).into(), Some(deadline));
         Ok(Reply::Ok)
     }
 }
@@ -135,7 +135,7 @@ pub(super) fn validate_getex(args: &[&[u8]]) -> Result<(), Reply> {
 pub(super) fn getex(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let key = args.at(0);
     let options = getex_options(args.from(0))?;
-    let Some(value) = writer.string(key)?.cloned() else { return Ok(Reply::Null) };
+    let Some(value) = writer.string(key)?.map(Str::to_bytes) else { return Ok(Reply::Null) };
     if let Some(ttl) = options.ttl {
         let deadline = deadline(ttl, writer.now, "getex")?;
         writer.set_deadline(key, Some(deadline));

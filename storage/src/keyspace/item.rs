@@ -1,0 +1,231 @@
+//! A key and all that is known of it, in one allocation.
+//!
+//! ```text
+//! Item ── position
+//!      └─ record ──► count | version | deadline | apart | lengths | key bytes | value bytes
+//!                                                   └──────────────► a value that is not short
+//! ```
+//!
+//! A million small keys are a million allocations, and to find one costs one look at memory that is
+//! not in the cache. Views share records; a write replaces a record that is shared, or whose size
+//! changes, and else writes into it.
+
+use std::num::NonZeroU64;
+
+use bytes::{Bytes, BytesMut};
+use triomphe::{Arc, ThinArc};
+
+use super::value::{Owned, Str, Value, edit};
+use crate::types::Index;
+
+/// Strings up to this length lie in the record, and replies copy them; longer ones are apart, and
+/// replies share them.
+const SHORT_BYTES_MAX: usize = 1024;
+
+/// A key and all that is known of it. A clone shares the record.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    /// The key's position; see [`hash`](super::hash).
+    pub(super) position: u64,
+    /// What is known, and behind it the key and a short value.
+    record: ThinArc<Head, u8>,
+}
+
+#[derive(Clone, Debug)]
+struct Head {
+    /// The index of the entry that wrote the value.
+    version: Index,
+    /// When the key dies, by the time in the log.
+    deadline: Option<NonZeroU64>,
+    /// The value, unless it is a short string.
+    apart: Option<Box<Owned>>,
+    /// The bytes of the key.
+    key_len: usize,
+}
+
+impl Item {
+    /// Creates an item without a deadline. `spare` is room to work in, of no meaning.
+    pub(super) fn new(
+        position: u64,
+        key: &[u8],
+        value: Value<'_>,
+        version: Index,
+        spare: &mut Vec<u8>,
+    ) -> Self {
+        let head = Head { version, deadline: None, apart: None, key_len: key.len() };
+        Self { position, record: record(head, key, value, spare) }
+    }
+
+    fn head(&self) -> &Head {
+        &self.record.header.header
+    }
+
+    /// Returns the key.
+    pub(super) fn key(&self) -> &[u8] {
+        &self.record.slice[..self.head().key_len]
+    }
+
+    /// Returns the key, to be kept.
+    pub(super) fn key_bytes(&self) -> Bytes {
+        Bytes::copy_from_slice(self.key())
+    }
+
+    /// Returns the value.
+    pub(super) fn value(&self) -> Value<'_> {
+        match &self.head().apart {
+            None => Value::Str(Str::Short(&self.record.slice[self.head().key_len..])),
+            Some(apart) => apart.as_value(),
+        }
+    }
+
+    /// Returns the index of the entry that wrote the value.
+    pub(super) fn version(&self) -> Index {
+        self.head().version
+    }
+
+    /// Returns when the key dies, by the time in the log.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        self.head().deadline.map(NonZeroU64::get)
+    }
+
+    /// Returns whether the key lives at a time. At its deadline it is dead.
+    pub(super) fn is_live(&self, now: u64) -> bool {
+        self.deadline().is_none_or(|deadline| now < deadline)
+    }
+
+    /// Gives the key another value. It keeps its deadline.
+    pub(super) fn set_value(&mut self, value: Value<'_>, version: Index, spare: &mut Vec<u8>) {
+        let Value::Str(new) = value;
+        let is_written = self.record.with_arc_mut(|record| {
+            // Nobody else sees it, and it has the right size.
+            let Some(record) = Arc::get_mut(record) else { return false };
+            let Head { apart: None, key_len, .. } = *record.header() else { return false };
+            let old = &mut record.slice_mut()[key_len..];
+            if old.len() != new.len() {
+                return false;
+            }
+            old.copy_from_slice(&new);
+            record.header_mut().version = version;
+            true
+        });
+        if !is_written {
+            let head = Head { version, apart: None, ..*self.head() };
+            self.record = record(head, self.key(), value, spare);
+        }
+    }
+
+    /// Sets or clears the deadline. One at zero, which is before all time in a log, is none.
+    pub(super) fn set_deadline(&mut self, deadline: Option<u64>) {
+        self.change(|head| head.deadline = deadline.and_then(NonZeroU64::new));
+    }
+
+    /// Changes the bytes of a string: those of a long one in place, if nobody else holds them.
+    pub(super) fn edit_str(
+        &mut self,
+        version: Index,
+        spare: &mut Vec<u8>,
+        change: impl FnOnce(&mut BytesMut),
+    ) {
+        match self.value() {
+            Value::Str(Str::Short(bytes)) => {
+                let mut bytes = BytesMut::from(bytes);
+                change(&mut bytes);
+                self.set_value(Value::Str(Str::Long(&bytes.freeze())), version, spare);
+            }
+            Value::Str(Str::Long(_)) => self.change(|head| {
+                head.version = version;
+                if let Some(Owned::Str(bytes)) = head.apart.as_deref_mut() {
+                    edit(bytes, change);
+                }
+            }),
+        }
+    }
+
+    /// Changes what is known of the key, in a record of its own if a view holds this one.
+    fn change(&mut self, change: impl FnOnce(&mut Head)) {
+        if ThinArc::strong_count(&self.record) > 1 {
+            self.record = ThinArc::from_header_and_slice(self.head().clone(), &self.record.slice);
+        }
+        self.record.with_arc_mut(|record| {
+            let record = Arc::get_mut(record).expect("a record that was made unique");
+            change(record.header_mut());
+        });
+    }
+}
+
+fn record(mut head: Head, key: &[u8], value: Value<'_>, spare: &mut Vec<u8>) -> ThinArc<Head, u8> {
+    spare.clear();
+    spare.extend_from_slice(key);
+    match value {
+        Value::Str(string) if string.len() <= SHORT_BYTES_MAX => spare.extend_from_slice(&string),
+        Value::Str(string) => head.apart = Some(Box::new(Owned::Str(string.to_bytes()))),
+    }
+    let record = ThinArc::from_header_and_slice(head, spare);
+    spare.clear();
+    record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn string(item: &Item) -> &[u8] {
+        match item.value() {
+            Value::Str(Str::Short(bytes)) => bytes,
+            Value::Str(Str::Long(bytes)) => bytes,
+        }
+    }
+
+    /// A small key and a small value are one allocation of so many bytes.
+    #[test]
+    fn what_a_small_item_takes() {
+        assert_eq!(size_of::<Item>(), 16);
+        assert_eq!(size_of::<Head>(), 32);
+    }
+
+    #[test]
+    fn a_view_sees_nothing_of_what_is_written_later() {
+        let spare = &mut Vec::new();
+        for length in [0, 1, SHORT_BYTES_MAX, SHORT_BYTES_MAX + 1] {
+            let old = vec![b'o'; length];
+            let mut item = Item::new(7, b"key", Value::from(&old[..]), 1, spare);
+            let view = item.clone();
+            item.set_deadline(Some(5));
+            assert_eq!((item.deadline(), view.deadline()), (Some(5), None));
+            let view = item.clone();
+            item.set_value(Value::from(&vec![b'n'; length][..]), 2, spare);
+            assert_eq!((string(&view), view.version()), (&old[..], 1));
+            assert_eq!((string(&item), item.version()), (&vec![b'n'; length][..], 2));
+            assert_eq!((item.deadline(), view.deadline()), (Some(5), Some(5)));
+            let view = item.clone();
+            item.edit_str(3, spare, |bytes| bytes.extend_from_slice(b"+"));
+            assert_eq!((string(&view).len(), view.version()), (length, 2));
+            assert_eq!((string(&item).len(), item.version()), (length + 1, 3));
+            assert_eq!((item.key(), item.deadline()), (&b"key"[..], Some(5)));
+        }
+    }
+
+    #[test]
+    fn strings_change_from_short_to_long_and_back() {
+        let spare = &mut Vec::new();
+        let mut item = Item::new(0, b"", Value::from(&b"short"[..]), 1, spare);
+        for length in [2000, 3, 3, SHORT_BYTES_MAX, SHORT_BYTES_MAX + 1, 0] {
+            let bytes = Bytes::from(vec![b'x'; length]);
+            item.set_value(Value::Str(Str::Long(&bytes)), 2, spare);
+            assert_eq!(string(&item), bytes);
+            let is_short = matches!(item.value(), Value::Str(Str::Short(_)));
+            assert_eq!(is_short, length <= SHORT_BYTES_MAX);
+        }
+    }
+
+    /// A long value that is appended to again and again is not copied each time.
+    #[test]
+    fn a_long_string_is_edited_in_place() {
+        let spare = &mut Vec::new();
+        let mut item = Item::new(0, b"k", Value::from(&vec![b'x'; 4096][..]), 1, spare);
+        item.edit_str(2, spare, |bytes| bytes.reserve(100));
+        let at = string(&item).as_ptr();
+        item.edit_str(3, spare, |bytes| bytes.extend_from_slice(b"end"));
+        assert_eq!((string(&item).as_ptr(), string(&item).len()), (at, 4099));
+    }
+}
