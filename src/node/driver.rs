@@ -180,7 +180,9 @@ impl Driver {
                 Event::Taken(taken) => self.handle_taken(taken),
                 Event::Inbound | Event::Requests | Event::Wake => {}
             }
-            // What arrived meanwhile belongs to the same turn.
+            // Whoever is ready to ask or answer does so first: a turn costs as much however much it
+            // is for. What arrived meanwhile belongs to it.
+            tokio::task::yield_now().await;
             while let Ok(done) = sources.done.try_recv() {
                 self.handle_done(done)?;
             }

@@ -64,7 +64,11 @@ impl Batch {
     /// If the row is a session command.
     pub fn push(&mut self, spec: &'static Spec, args: &[&[u8]]) {
         assert!(!spec.is_session(), "only commands of the keyspace go into a batch");
+        let bytes: usize = args.iter().map(|arg| varint_len(arg.len()) + arg.len()).sum();
+        let bytes = size_of_val(&spec.id) + varint_len(args.len()) + bytes;
         if spec.is_write() && self.entry.is_empty() {
+            // Most batches are one command: one allocation, and no more than is needed.
+            self.entry.reserve_exact(HEADER_BYTES + bytes);
             self.entry.resize(HEADER_BYTES, 0);
         }
         let buffer = if self.entry.is_empty() {
@@ -73,6 +77,7 @@ impl Batch {
         } else {
             &mut self.entry
         };
+        buffer.reserve(bytes);
         buffer.extend_from_slice(&spec.id.to_le_bytes());
         put_varint(buffer, args.len());
         for arg in args {
@@ -281,6 +286,11 @@ impl<'a> Commands<'a> {
         }
         Err(DecodeError::Length)
     }
+}
+
+/// Returns how many bytes a number takes: seven bits in each.
+fn varint_len(value: usize) -> usize {
+    (usize::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
 }
 
 fn put_varint(buffer: &mut Vec<u8>, value: usize) {
