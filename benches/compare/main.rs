@@ -12,6 +12,7 @@ mod machine;
 mod options;
 mod pacer;
 mod peers;
+mod plot;
 #[path = "../../tests/process/mod.rs"]
 mod process;
 mod redis_benchmark;
@@ -76,5 +77,11 @@ fn write_results(options: &Options, machine: &Machine, tables: &[Table]) -> Fall
     let texts: Vec<String> = tables.iter().map(Table::markdown).collect();
     let text = format!("{}\n\n{}", machine.sentence(), texts.join("\n"));
     fs::write(dir.join("results.md"), text)?;
+    for table in tables {
+        if let Some(axis) = table.axis {
+            let path = dir.join(format!("{}.svg", table.name));
+            plot::write(table, axis, &machine.sentence(), &path)?;
+        }
+    }
     Ok(())
 }

@@ -248,11 +248,42 @@ impl Table {
                 text.push_str("|\n");
             }
         }
+        if let Some(axis) = self.axis {
+            text.push_str(&format!("\nCPU for each operation, {}, last by first: ", axis.label));
+            let growth = self.growth().into_iter();
+            let growth = growth.map(|(load, peer, factor)| format!("{load} {peer} {factor:.2}"));
+            text.push_str(&growth.collect::<Vec<_>>().join("; "));
+            text.push_str(".\n");
+        }
         text
     }
 
+    /// Returns, for each system and kind of load, what an operation costs at the end of the axis, as
+    /// a multiple of what it costs at its beginning.
+    fn growth(&self) -> Vec<(&str, &'static str, f64)> {
+        let mut kinds: Vec<(&str, &'static str)> = Vec::new();
+        for row in &self.rows {
+            let new = row.peers().map(|peer| (row.load.as_str(), peer));
+            kinds.extend(new.filter(|kind| !kinds.contains(kind)).collect::<Vec<_>>());
+        }
+        let of = |(load, peer): (&str, &'static str)| {
+            let rows = self.rows.iter().filter(|row| row.load == load);
+            let costs: Vec<f64> = rows.filter_map(|row| Some(row.figures(peer)?.cpu_us)).collect();
+            // Of many points, not the first and the last alone: those are noise.
+            let some = costs.len().div_ceil(4);
+            let mean = |costs: &[f64]| costs.iter().sum::<f64>() / costs.len() as f64;
+            mean(&costs[costs.len() - some..]) / mean(&costs[..some])
+        };
+        kinds.into_iter().map(|(load, peer)| (load, peer, of((load, peer)))).collect()
+    }
+
     pub(crate) fn json(&self) -> Json {
+        let growth = self.growth().into_iter();
+        let growth = growth.map(|(load, peer, factor)| {
+            json!({ "load": load, "system": peer, "cpu_last_over_first": factor })
+        });
         json!({
+            "growth": self.axis.is_some().then(|| growth.collect::<Vec<_>>()),
             "name": self.name,
             "title": self.title,
             "axis": self.axis.map(|axis| axis.label),
