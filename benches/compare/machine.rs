@@ -46,7 +46,7 @@ impl Machine {
     /// Returns one sentence that names it.
     pub(crate) fn sentence(&self) -> String {
         let versions: Vec<String> =
-            self.versions.iter().map(|(name, version)| format!("{name}: {version}")).collect();
+            self.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
         format!(
             "{} of {}, {} GiB, Linux {}, {}; {}; commit {}, {}",
             match self.cores {
@@ -57,7 +57,7 @@ impl Machine {
             (self.memory_mib + 512) / 1024,
             self.kernel,
             self.file_system,
-            versions.join("; "),
+            versions.join(", "),
             self.commit,
             self.date,
         )

@@ -58,7 +58,9 @@ impl System {
             Err(error) => Err(format!("{program} --version: {error}").into()),
             Ok(output) => {
                 let text = String::from_utf8_lossy(&output.stdout);
-                Ok(Some(text.lines().next().unwrap_or_default().trim().to_owned()))
+                let mut words = text.split_whitespace().map(|word| word.trim_start_matches("v="));
+                let number = words.find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+                Ok(Some(number.unwrap_or("of an unknown version").to_owned()))
             }
         }
     }

@@ -168,6 +168,7 @@ where
         .x_desc(axis.label)
         .x_labels(6)
         .y_labels(6)
+        .max_light_lines(4)
         .x_label_formatter(&|x| short(*x))
         .y_label_formatter(&|y| short(*y))
         .bold_line_style(BLACK.mix(0.18))

@@ -158,7 +158,7 @@ impl Row {
         };
         vec![
             match self.x.zip(axis) {
-                Some((x, axis)) => format!("{}, {}: {x}", self.load, axis.label),
+                Some((x, axis)) => format!("{}, {x} {}", self.load, axis.label),
                 None => self.load.clone(),
             },
             format!("{peer}{refused}"),
@@ -249,7 +249,10 @@ impl Table {
             }
         }
         if let Some(axis) = self.axis {
-            text.push_str(&format!("\nCPU for each operation, {}, last by first: ", axis.label));
+            text.push_str(&format!(
+                "\nCPU for each operation at the most {}, as a multiple of that at the fewest: ",
+                axis.label
+            ));
             let growth = self.growth().into_iter();
             let growth = growth.map(|(load, peer, factor)| format!("{load} {peer} {factor:.2}"));
             text.push_str(&growth.collect::<Vec<_>>().join("; "));

@@ -18,7 +18,7 @@ const MEMORY_OF_A_KEY: u64 = 1_200;
 /// More keys than these are not made in etcd: it would take minutes.
 const ETCD_KEYS_MAX: u64 = 100_000;
 /// How much there is of values at each size.
-const VALUES_BYTES: usize = 128 << 20;
+const VALUES_BYTES: usize = 64 << 20;
 /// How often the load is repeated for `uptime`.
 const SLICES: u32 = 20;
 
@@ -75,21 +75,21 @@ impl Sweep {
         let title = format!(
             "Pipeline: 50 connections, values of {VALUE_BYTES} B; for etcd, streams of a connection"
         );
-        Ok(Table { name: "pipeline", title, axis: logarithmic("requests sent together"), rows })
+        Ok(Table { name: "pipeline", title, axis: logarithmic("requests together"), rows })
     }
 
     fn value_size(&self) -> Fallible<Table> {
         let peers = started()?;
         let mut rows = Vec::new();
         for value_bytes in [64, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20] {
-            let keys = KEYS.min((VALUES_BYTES / value_bytes) as u64);
+            let keys = (KEYS / 10).min((VALUES_BYTES / value_bytes) as u64);
             fill_all(&peers, value_bytes, 0, keys)?;
             let connections = 10;
             let load = Load { value_bytes, keys, connections, ..plain(self.seconds) };
             self.add_point(&peers, &load, value_bytes as f64, &mut rows)?;
         }
         let title = "Value size: 10 connections, no pipeline".to_owned();
-        Ok(Table { name: "value-size", title, axis: logarithmic("bytes of a value"), rows })
+        Ok(Table { name: "value-size", title, axis: logarithmic("bytes in a value"), rows })
     }
 
     fn keys(&self, keys_max: u64) -> Fallible<Table> {
@@ -99,8 +99,11 @@ impl Sweep {
         for keys in [10_000, 100_000, 1_000_000, 10_000_000] {
             let need = ((keys - before) * MEMORY_OF_A_KEY) >> 20;
             let available = memory_mib("MemAvailable")?;
-            if keys > keys_max || need > available {
-                eprintln!("{keys} keys: left out; about {need} MiB of {available} would be needed");
+            if keys > keys_max {
+                break;
+            }
+            if need > available {
+                eprintln!("{keys} keys: left out, they need {need} MiB, and {available} are free");
                 break;
             }
             if keys > ETCD_KEYS_MAX {
@@ -147,7 +150,7 @@ impl Sweep {
         let title = format!(
             "Mix: 50 connections, no pipeline, values of {VALUE_BYTES} B, reads among them"
         );
-        Ok(Table { name: "mix", title, axis: linear("reads, in percent"), rows })
+        Ok(Table { name: "mix", title, axis: linear("percent reads"), rows })
     }
 
     fn uptime(&self) -> Fallible<Table> {
