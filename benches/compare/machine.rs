@@ -38,7 +38,7 @@ impl Machine {
             memory_mib: memory_mib("MemTotal")?,
             file_system: file_system_of(&std::env::temp_dir())?,
             versions,
-            commit: said_by("git", &["describe", "--always", "--dirty"]),
+            commit: commit(),
             date: said_by("date", &["-u", "+%F"]),
         })
     }
@@ -106,6 +106,18 @@ fn file_system_of(dir: &Path) -> Fallible<String> {
     Ok(mount.ok_or("the directory for temporary files is on no file system")?.1)
 }
 
+/// Returns the commit, and whether the sources have changed since. What is recorded beside them does
+/// not count.
+fn commit() -> String {
+    let commit = said_by("git", &["rev-parse", "--short", "HEAD"]);
+    let changes = ["status", "--porcelain", "--", ".", ":!benches/results", ":!README.md"];
+    match said_by("git", &changes).as_str() {
+        "unknown" => commit,
+        _ => format!("{commit} and changes"),
+    }
+}
+
+/// Returns what a program has said, or `unknown` if that is nothing.
 fn said_by(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());

@@ -27,7 +27,7 @@ use clap::Parser;
 use machine::Machine;
 use options::{Options, Part, PartName};
 use report::{Row, Table};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
 
@@ -39,9 +39,9 @@ fn main() -> Fallible<()> {
     for part in options.parts() {
         let table = measure(part, &options)?;
         println!("{}", table.markdown());
-        tables.push(table);
         // After each part, so that one that fails costs nothing of those before it.
-        write_results(&options, &machine, &tables)?;
+        write_results(&options, &machine, &table)?;
+        tables.push(table);
     }
     eprintln!("results are in {}", options.results.display());
     let collapsed: Vec<String> =
@@ -64,24 +64,32 @@ fn measure(part: Part, options: &Options) -> Fallible<Table> {
     }
 }
 
-fn write_results(options: &Options, machine: &Machine, tables: &[Table]) -> Fallible<()> {
+/// Writes a table's text and picture, and the table into `results.json`, from which others are kept.
+fn write_results(options: &Options, machine: &Machine, table: &Table) -> Fallible<()> {
     let dir = &options.results;
     fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-    let results = json!({
+    let text = format!("{}\n{}.\n", table.markdown(), machine.sentence());
+    fs::write(dir.join(format!("{}.md", table.name)), text)?;
+    if let Some(axis) = table.axis {
+        let path = dir.join(format!("{}.svg", table.name));
+        plot::write(table, axis, &machine.sentence(), &path)?;
+    }
+    let path = dir.join("results.json");
+    let known: Json = match fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text)
+            .map_err(|error| format!("{} is none of ours: {error}", path.display()))?,
+        Err(_) => Json::Null,
+    };
+    let mut tables = known.as_object().cloned().unwrap_or_default();
+    let result = json!({
         "machine": machine.json(),
         "rounds": options.rounds(),
         "seconds": options.seconds,
-        "tables": tables.iter().map(Table::json).collect::<Vec<_>>(),
+        "table": table.json(),
     });
-    fs::write(dir.join("results.json"), serde_json::to_string_pretty(&results)? + "\n")?;
-    let texts: Vec<String> = tables.iter().map(Table::markdown).collect();
-    let text = format!("{}\n\n{}", machine.sentence(), texts.join("\n"));
-    fs::write(dir.join("results.md"), text)?;
-    for table in tables {
-        if let Some(axis) = table.axis {
-            let path = dir.join(format!("{}.svg", table.name));
-            plot::write(table, axis, &machine.sentence(), &path)?;
-        }
-    }
+    tables.insert(table.name.to_owned(), result);
+    // A line for each table.
+    let lines = tables.iter().map(|(name, table)| format!("{}: {table}", json!(name)));
+    fs::write(path, format!("{{\n{}\n}}\n", lines.collect::<Vec<_>>().join(",\n")))?;
     Ok(())
 }

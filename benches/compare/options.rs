@@ -34,7 +34,7 @@ pub(crate) struct Options {
     /// The most keys of the sweep of keys
     #[arg(long, default_value_t = 10_000_000)]
     pub(crate) keys_max: u64,
-    /// Where results.json, results.md and the plots are written
+    /// Where results.json, tables and plots are written; those of other parts stay
     #[arg(long, default_value = concat!(env!("CARGO_TARGET_TMPDIR"), "/compare"))]
     pub(crate) results: PathBuf,
     /// What cargo adds

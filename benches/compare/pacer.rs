@@ -53,7 +53,7 @@ pub(crate) async fn pace(
     connections: usize,
 ) -> Fallible<Histogram<u64>> {
     let timer = Timer::new()?;
-    let mut random = Random::new(per_second.to_bits());
+    let mut random = Random::new(per_second as u64);
     let mut lateness = histogram()?;
     let mut next = Instant::now();
     while next < end {

@@ -143,22 +143,20 @@ impl Row {
             }
             _ => String::new(),
         };
-        let target = match self.target {
-            Some(Ratio::RateAtLeast(least)) if self.base == Some(peer) => {
-                format!("rate ≥ {least:.2}")
-            }
-            Some(Ratio::MedianAtMost(most)) if self.base == Some(peer) => {
-                format!("p50 ≤ {most:.2}")
-            }
-            _ => String::new(),
+        let target = match self.target.filter(|_| self.base == Some(peer)) {
+            Some(Ratio::RateAtLeast(least)) => format!("rate ≥ {least:.2}"),
+            Some(Ratio::MedianAtMost(most)) => format!("p50 ≤ {most:.2}"),
+            None => String::new(),
         };
+        let recorded = self.recorded.filter(|_| self.base == Some(peer));
+        let recorded = recorded.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
         let refused = match figures.refused {
             0 => String::new(),
             refused => format!(" ({refused} refused)"),
         };
         vec![
             match self.x.zip(axis) {
-                Some((x, axis)) => format!("{}, {x} {}", self.load, axis.label),
+                Some((x, axis)) => format!("{}, {} {x}", self.load, axis.label),
                 None => self.load.clone(),
             },
             format!("{peer}{refused}"),
@@ -172,6 +170,7 @@ impl Row {
             ratio(|figures| figures.p99_us),
             ratio(|figures| figures.cpu_us),
             target,
+            recorded,
         ]
     }
 
@@ -205,7 +204,7 @@ impl Row {
 }
 
 impl Table {
-    const HEAD: [&str; 12] = [
+    const HEAD: [&str; 13] = [
         "load",
         "system",
         "per second",
@@ -218,6 +217,7 @@ impl Table {
         "p99 ×",
         "CPU ×",
         "target",
+        "rate × before",
     ];
 
     /// Returns the table as Markdown that can be read as it stands.
@@ -250,7 +250,7 @@ impl Table {
         }
         if let Some(axis) = self.axis {
             text.push_str(&format!(
-                "\nCPU for each operation at the most {}, as a multiple of that at the fewest: ",
+                "\nCPU for each operation at the highest {}, as a multiple of that at the lowest: ",
                 axis.label
             ));
             let growth = self.growth().into_iter();
@@ -285,13 +285,31 @@ impl Table {
         let growth = growth.map(|(load, peer, factor)| {
             json!({ "load": load, "system": peer, "cpu_last_over_first": factor })
         });
-        json!({
+        let table = json!({
             "growth": self.axis.is_some().then(|| growth.collect::<Vec<_>>()),
             "name": self.name,
             "title": self.title,
             "axis": self.axis.map(|axis| axis.label),
             "rows": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
-        })
+        });
+        rounded(table)
+    }
+}
+
+/// Returns the same with four digits of each number, which is more than can be measured.
+fn rounded(value: Json) -> Json {
+    match value {
+        Json::Number(number) if number.is_f64() => {
+            let number = number.as_f64().unwrap_or_default();
+            let text = format!("{number:.3e}");
+            json!(text.parse::<f64>().unwrap_or(number))
+        }
+        Json::Array(items) => Json::Array(items.into_iter().map(rounded).collect()),
+        Json::Object(fields) => {
+            let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
+            Json::Object(fields.map(|(name, value)| (name, rounded(value))).collect())
+        }
+        other => other,
     }
 }
 

@@ -75,7 +75,7 @@ impl Sweep {
         let title = format!(
             "Pipeline: 50 connections, values of {VALUE_BYTES} B; for etcd, streams of a connection"
         );
-        Ok(Table { name: "pipeline", title, axis: logarithmic("requests together"), rows })
+        Ok(Table { name: "pipeline", title, axis: logarithmic("pipeline"), rows })
     }
 
     fn value_size(&self) -> Fallible<Table> {
@@ -89,7 +89,7 @@ impl Sweep {
             self.add_point(&peers, &load, value_bytes as f64, &mut rows)?;
         }
         let title = "Value size: 10 connections, no pipeline".to_owned();
-        Ok(Table { name: "value-size", title, axis: logarithmic("bytes in a value"), rows })
+        Ok(Table { name: "value-size", title, axis: logarithmic("value bytes"), rows })
     }
 
     fn keys(&self, keys_max: u64) -> Fallible<Table> {
@@ -150,7 +150,7 @@ impl Sweep {
         let title = format!(
             "Mix: 50 connections, no pipeline, values of {VALUE_BYTES} B, reads among them"
         );
-        Ok(Table { name: "mix", title, axis: linear("percent reads"), rows })
+        Ok(Table { name: "mix", title, axis: linear("% reads"), rows })
     }
 
     fn uptime(&self) -> Fallible<Table> {
@@ -160,7 +160,7 @@ impl Sweep {
         for slice in 1..=SLICES {
             let load = Load { pipeline: 16, ..plain(self.seconds) };
             let mut row = Row::new("SET");
-            row.x = Some(f64::from(slice) * self.seconds);
+            row.x = Some(f64::from(slice));
             // A slice comes once. Its neighbours say how much of it is noise.
             self.measure(&peers, &load, 1, &mut row)?;
             let ours = peers.iter().find(|peer| peer.system == System::Raftkv);
@@ -168,10 +168,11 @@ impl Sweep {
             rows.push(row);
         }
         let title = format!(
-            "Uptime: the same writes again and again; 50 connections, pipeline of 16, values of \
-             {VALUE_BYTES} B"
+            "Uptime: the same writes in slices of {} s; 50 connections, pipeline of 16, values of \
+             {VALUE_BYTES} B",
+            self.seconds,
         );
-        Ok(Table { name: "uptime", title, axis: linear("seconds under load"), rows })
+        Ok(Table { name: "uptime", title, axis: linear("slice"), rows })
     }
 
     /// Measures writes and reads at a point.

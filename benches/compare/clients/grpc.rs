@@ -85,20 +85,21 @@ impl Client for EtcdGrpc {
     }
 }
 
-/// Returns whether the answer is an error.
+/// Returns whether the answer is an error or no value.
 async fn call(grpc: &mut Grpc<Channel>, request: Request, value: Bytes) -> Fallible<bool> {
     const PUT: &str = "/etcdserverpb.KV/Put";
     const RANGE: &str = "/etcdserverpb.KV/Range";
     grpc.ready().await?;
     let key = Bytes::from(key_name(request.key));
-    let answer = if request.is_write {
+    let is_good = if request.is_write {
         let put = tonic::Request::new(Put { key, value });
         let codec: ProstCodec<Put, PutDone> = ProstCodec::default();
-        grpc.unary(put, PathAndQuery::from_static(PUT), codec).await.map(|_| ())
+        grpc.unary(put, PathAndQuery::from_static(PUT), codec).await.is_ok()
     } else {
         let range = tonic::Request::new(Range { key });
         let codec: ProstCodec<Range, RangeDone> = ProstCodec::default();
-        grpc.unary(range, PathAndQuery::from_static(RANGE), codec).await.map(|_| ())
+        let done = grpc.unary(range, PathAndQuery::from_static(RANGE), codec).await;
+        done.is_ok_and(|done| !done.get_ref().kvs.is_empty())
     };
-    Ok(answer.is_err())
+    Ok(!is_good)
 }

@@ -44,6 +44,7 @@ impl Http {
         let key = key_name(request.key);
         let value = &self.value;
         let (line, body) = match (self.protocol, request.is_write) {
+            // What is not there is an empty answer and not a 404, for which it is not looked here.
             (Protocol::EtcdJson, is_write) => {
                 let key = BASE64_STANDARD.encode(key);
                 match is_write {

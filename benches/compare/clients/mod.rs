@@ -41,7 +41,8 @@ pub(crate) struct Target {
 pub(crate) trait Client: Sized + 'static {
     async fn connect(target: &Target) -> Fallible<Self>;
 
-    /// Sends the requests together, waits for all answers, and returns how many were errors.
+    /// Sends the requests together, waits for all answers, and returns how many were not good: an
+    /// error, or no value where each key has one.
     async fn call(&mut self, requests: &[Request]) -> Fallible<usize>;
 }
 
@@ -64,7 +65,9 @@ pub(crate) struct Random(u64);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+        // Not by the step of the stream itself: then those of two connections would be the same,
+        // one a little ahead, and every key be asked for by all of them in a row.
+        Self((seed + 1).wrapping_mul(0xD134_2543_DE82_EF95))
     }
 
     fn next(&mut self) -> u64 {

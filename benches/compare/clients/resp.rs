@@ -52,7 +52,7 @@ impl Client for Resp {
     }
 }
 
-/// Takes the first answer, if all of it is there, and returns whether it is an error.
+/// Takes the first answer, if all of it is there, and returns whether it is an error or no value.
 fn take_answer(received: &mut BytesMut) -> Fallible<Option<bool>> {
     let Some(end) = received.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
     let is_bulk = received[0] == b'$' && received[1] != b'-';
@@ -66,7 +66,8 @@ fn take_answer(received: &mut BytesMut) -> Fallible<Option<bool>> {
         return Ok(None);
     }
     let is_error = match received[0] {
-        b'+' | b'$' => false,
+        b'+' => false,
+        b'$' => !is_bulk,
         b'-' => true,
         other => return Err(format!("an answer that begins with {other:#x}").into()),
     };
