@@ -228,8 +228,16 @@ impl Table {
             let of = |peer| row.figures(peer).map(|figures| row.cells(self.axis, peer, figures));
             lines.extend(row.peers().filter_map(of));
         }
+        // A column in which nothing stands says nothing.
+        let is_empty = |at: usize| lines[1..].iter().all(|line: &Vec<String>| line[at].is_empty());
+        let empty: Vec<usize> = (0..Self::HEAD.len()).filter(|at| is_empty(*at)).collect();
+        for line in &mut lines {
+            for at in empty.iter().rev() {
+                line.remove(*at);
+            }
+        }
         let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max();
-        let widths: Vec<usize> = (0..Self::HEAD.len()).filter_map(width).collect();
+        let widths: Vec<usize> = (0..lines[0].len()).filter_map(width).collect();
         let mut text = format!("### {}\n\n", self.title);
         for (at, line) in lines.iter().enumerate() {
             for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
