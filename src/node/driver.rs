@@ -1,7 +1,7 @@
 //! The loop: gather what has arrived, take one turn, carry out what it decided.
 //!
 //! Nothing here decides anything about consistency. A turn is a batch: whatever arrived while the
-//! last one was carried out shares one write, one sync, one message to each peer, one round for all
+//! last one was carried out, or is ready now, shares one write, one sync, one message to each peer, one round for all
 //! reads.
 
 mod hand_over;
@@ -172,6 +172,9 @@ impl Driver {
                 Some(taken) = sources.taken.recv() => Event::Taken(taken),
                 () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => Event::Wake,
             };
+            // Whoever is ready to ask or answer does so first: a turn costs as much however much it
+            // is for.
+            tokio::task::yield_now().await;
             self.replica.set_time(now_ms());
             match event {
                 Event::Stop => return Ok(()),
@@ -180,9 +183,7 @@ impl Driver {
                 Event::Taken(taken) => self.handle_taken(taken),
                 Event::Inbound | Event::Requests | Event::Wake => {}
             }
-            // Whoever is ready to ask or answer does so first: a turn costs as much however much it
-            // is for. What arrived meanwhile belongs to it.
-            tokio::task::yield_now().await;
+            // What arrived meanwhile belongs to the same turn.
             while let Ok(done) = sources.done.try_recv() {
                 self.handle_done(done)?;
             }

@@ -68,7 +68,11 @@ enum Step {
 fn any_step() -> impl Strategy<Value = Step> {
     // A few keys often, so that the same one is written again and again under a view; many seldom.
     let key = || prop_oneof![0u16..5, 0u16..300];
-    let value = || proptest::collection::vec(any::<u8>(), 0..5);
+    // Short ones, and now and then one of about the length at which strings lie apart.
+    let value = || {
+        let length = prop_oneof![8 => 0..5usize, 1 => 1022..1027usize];
+        (length, any::<u8>()).prop_map(|(length, byte)| vec![byte; length])
+    };
     prop_oneof![
         6 => (key(), value(), proptest::option::of(1u64..50))
             .prop_map(|(k, v, t)| Step::Set(k, v, t)),

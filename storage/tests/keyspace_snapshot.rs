@@ -104,6 +104,10 @@ fn malformed_snapshots_are_refused() {
     let twice = [&one[..17], item, item, &[0], &2u64.to_le_bytes()].concat();
     let error = Keyspace::read_from(&mut &twice[..]).expect_err("it is refused");
     assert_eq!(error.to_string(), "keys out of order");
+    // A deadline of zero, which no key can have.
+    let head = [&one[..17], &[1, 1], &item[2..10], &[0; 8], &item[10..]].concat();
+    let error = Keyspace::read_from(&mut &head[..]).expect_err("it is refused");
+    assert_eq!(error.to_string(), "a key that died before all time");
 }
 
 /// Announces a key of four gigabytes and then ends: memory must follow what is read.

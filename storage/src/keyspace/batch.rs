@@ -67,7 +67,8 @@ impl Batch {
         let bytes: usize = args.iter().map(|arg| varint_len(arg.len()) + arg.len()).sum();
         let bytes = size_of_val(&spec.id) + varint_len(args.len()) + bytes;
         if spec.is_write() && self.entry.is_empty() {
-            // Most batches are one command: one allocation, and no more than is needed.
+            // Most batches are one command. Without room to spare it becomes the entry's payload as
+            // it is.
             self.entry.reserve_exact(HEADER_BYTES + bytes);
             self.entry.resize(HEADER_BYTES, 0);
         }

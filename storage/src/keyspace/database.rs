@@ -80,15 +80,14 @@ impl Database {
         version: Index,
         change: impl FnOnce(&mut BytesMut),
     ) {
-        if let Some((item, spare)) = self.store.get_mut(key) {
-            item.edit_str(version, spare, change);
+        if self.store.edit_str(key, version, change) {
             self.changes.note(key);
         }
     }
 
     /// Sets or clears a key's deadline, if the key is there.
     pub(super) fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
-        if let Some((item, _)) = self.store.get_mut(key) {
+        if let Some(item) = self.store.get_mut(key) {
             self.changes.note(key);
             change_deadline(&mut self.deadlines, item, deadline);
         }

@@ -4,6 +4,7 @@
 //! server. A deadline that is reached already removes the key on the spot.
 
 use super::command::{Args, Flags as F, Spec, at, from, upper};
+use super::item::Item;
 use super::number::{self, integer};
 use super::{Reader, Reply, Writer};
 
@@ -205,7 +206,7 @@ fn pexpiretime(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
 
 /// Answers -2 for no key, -1 for no deadline.
 fn time_of(reader: &Reader<'_>, key: &[u8], time: impl FnOnce(u64) -> u64) -> Reply {
-    match reader.get(key).map(super::item::Item::deadline) {
+    match reader.get(key).map(Item::deadline) {
         None => Reply::Integer(-2),
         Some(None) => Reply::Integer(-1),
         Some(Some(deadline)) => number::reply(time(deadline)),

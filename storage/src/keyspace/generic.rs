@@ -152,6 +152,7 @@ fn copy(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     if !replace && writer.get(to).is_some() {
         return Ok(Reply::Integer(0));
     }
+    // What the copy is made of must not be what the writer changes.
     let item = item.clone();
     writer.put(to, item.value(), item.deadline());
     Ok(Reply::Integer(1))
@@ -217,15 +218,15 @@ fn object(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
 /// Returns what Redis would call the form of the value in memory.
 fn encoding(value: Value<'_>) -> &'static str {
     match value {
-        Value::Str(bytes) if parse_i64(&bytes).is_some() => "int",
-        Value::Str(bytes) if bytes.len() <= EMBEDDED_BYTES_MAX => "embstr",
+        Value::Str(bytes) if parse_i64(bytes.as_bytes()).is_some() => "int",
+        Value::Str(bytes) if bytes.as_bytes().len() <= EMBEDDED_BYTES_MAX => "embstr",
         Value::Str(_) => "raw",
     }
 }
 
 fn owners(value: Value<'_>) -> i64 {
     match value {
-        Value::Str(bytes) => match parse_i64(&bytes) {
+        Value::Str(bytes) => match parse_i64(bytes.as_bytes()) {
             Some(0..SHARED_INTEGERS) => SHARED_OWNERS,
             _ => 1,
         },

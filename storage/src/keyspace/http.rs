@@ -329,7 +329,7 @@ fn list_command(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
             break;
         }
         let Value::Str(value) = item.value();
-        bytes += item.key().len() + value.len();
+        bytes += item.key().len() + value.as_bytes().len();
         items.push(shown(reader, item));
     }
     let next = next.map_or(Reply::Null, |ByKey(item)| Reply::Bulk(item.key_bytes()));

@@ -6,11 +6,13 @@
 //!                                                   └──────────────► a value that is not short
 //! ```
 //!
-//! A million small keys are a million allocations, and to find one costs one look at memory that is
-//! not in the cache. Views share records; a write replaces a record that is shared, or whose size
-//! changes, and else writes into it.
+//! A million small keys are a million allocations, and to look at one costs one more look at memory
+//! than to find its place. Views and replies share records; a write replaces a record that is
+//! shared, or whose size changes, and else writes into it. Who is to write has the only way to a
+//! record that nobody shares, so nobody can begin to share it meanwhile.
 
 use std::num::NonZeroU64;
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use triomphe::{Arc, ThinArc};
@@ -18,9 +20,11 @@ use triomphe::{Arc, ThinArc};
 use super::value::{Owned, Str, Value, edit};
 use crate::types::Index;
 
-/// Strings up to this length lie in the record, and replies copy them; longer ones are apart, and
-/// replies share them.
+/// Strings up to this length lie in the record; longer ones are apart.
 const SHORT_BYTES_MAX: usize = 1024;
+/// What is kept of a record is copied up to this length, and else shared: thousands of replies that
+/// wait for a slow client must not hold thousands of copies. To share costs about as much memory.
+const COPIED_BYTES_MAX: usize = 64;
 
 /// A key and all that is known of it. A clone shares the record.
 #[derive(Clone, Debug)]
@@ -67,13 +71,31 @@ impl Item {
 
     /// Returns the key, to be kept.
     pub(super) fn key_bytes(&self) -> Bytes {
-        Bytes::copy_from_slice(self.key())
+        self.share(0..self.head().key_len)
+    }
+
+    /// Returns the bytes of a short string.
+    pub(super) fn short(&self) -> &[u8] {
+        &self.record.slice[self.head().key_len..]
+    }
+
+    /// Returns some of the bytes of a short string, to be kept.
+    pub(super) fn share_short(&self, range: Range<usize>) -> Bytes {
+        let start = self.head().key_len;
+        self.share(start + range.start..start + range.end)
+    }
+
+    fn share(&self, range: Range<usize>) -> Bytes {
+        if range.len() <= COPIED_BYTES_MAX {
+            return Bytes::copy_from_slice(&self.record.slice[range]);
+        }
+        Bytes::from_owner(Part { record: self.record.clone(), range })
     }
 
     /// Returns the value.
     pub(super) fn value(&self) -> Value<'_> {
         match &self.head().apart {
-            None => Value::Str(Str::Short(&self.record.slice[self.head().key_len..])),
+            None => Value::Str(Str::Short(self)),
             Some(apart) => apart.as_value(),
         }
     }
@@ -99,12 +121,19 @@ impl Item {
         let is_written = self.record.with_arc_mut(|record| {
             // Nobody else sees it, and it has the right size.
             let Some(record) = Arc::get_mut(record) else { return false };
-            let Head { apart: None, key_len, .. } = *record.header() else { return false };
-            let old = &mut record.slice_mut()[key_len..];
-            if old.len() != new.len() {
-                return false;
+            let key_len = record.header().key_len;
+            if let Some(apart) = &mut record.header_mut().apart {
+                if new.as_bytes().len() <= SHORT_BYTES_MAX {
+                    return false;
+                }
+                **apart = Owned::Str(new.to_bytes());
+            } else {
+                let old = &mut record.slice_mut()[key_len..];
+                if old.len() != new.as_bytes().len() {
+                    return false;
+                }
+                old.copy_from_slice(new.as_bytes());
             }
-            old.copy_from_slice(&new);
             record.header_mut().version = version;
             true
         });
@@ -114,9 +143,10 @@ impl Item {
         }
     }
 
-    /// Sets or clears the deadline. One at zero, which is before all time in a log, is none.
+    /// Sets or clears the deadline. It is not zero: a key with that one was dead before all entries.
     pub(super) fn set_deadline(&mut self, deadline: Option<u64>) {
-        self.change(|head| head.deadline = deadline.and_then(NonZeroU64::new));
+        let deadline = deadline.map(|at| NonZeroU64::new(at).expect("nobody lives until zero"));
+        self.change(|head| head.deadline = deadline);
     }
 
     /// Changes the bytes of a string: those of a long one in place, if nobody else holds them.
@@ -127,15 +157,21 @@ impl Item {
         change: impl FnOnce(&mut BytesMut),
     ) {
         match self.value() {
-            Value::Str(Str::Short(bytes)) => {
-                let mut bytes = BytesMut::from(bytes);
+            Value::Str(Str::Borrowed(_)) => unreachable!("an item has its value"),
+            Value::Str(Str::Short(item)) => {
+                let mut bytes = BytesMut::from(item.short());
                 change(&mut bytes);
-                self.set_value(Value::Str(Str::Long(&bytes.freeze())), version, spare);
+                if bytes.len() <= SHORT_BYTES_MAX {
+                    self.set_value(Value::from(&bytes[..]), version, spare);
+                } else {
+                    self.set_value(Value::Str(Str::Long(&bytes.freeze())), version, spare);
+                }
             }
             Value::Str(Str::Long(_)) => self.change(|head| {
                 head.version = version;
-                if let Some(Owned::Str(bytes)) = head.apart.as_deref_mut() {
-                    edit(bytes, change);
+                match head.apart.as_deref_mut() {
+                    Some(Owned::Str(bytes)) => edit(bytes, change),
+                    None => unreachable!("a long string is apart"),
                 }
             }),
         }
@@ -143,7 +179,7 @@ impl Item {
 
     /// Changes what is known of the key, in a record of its own if a view holds this one.
     fn change(&mut self, change: impl FnOnce(&mut Head)) {
-        if ThinArc::strong_count(&self.record) > 1 {
+        if !self.record.with_arc(Arc::is_unique) {
             self.record = ThinArc::from_header_and_slice(self.head().clone(), &self.record.slice);
         }
         self.record.with_arc_mut(|record| {
@@ -153,16 +189,29 @@ impl Item {
     }
 }
 
+/// A part of a record, which keeps all of it.
+struct Part {
+    record: ThinArc<Head, u8>,
+    range: Range<usize>,
+}
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        &self.record.slice[self.range.clone()]
+    }
+}
+
+/// Creates a record; `spare` is a key's and a short string's length at the most.
 fn record(mut head: Head, key: &[u8], value: Value<'_>, spare: &mut Vec<u8>) -> ThinArc<Head, u8> {
     spare.clear();
     spare.extend_from_slice(key);
     match value {
-        Value::Str(string) if string.len() <= SHORT_BYTES_MAX => spare.extend_from_slice(&string),
+        Value::Str(string) if string.as_bytes().len() <= SHORT_BYTES_MAX => {
+            spare.extend_from_slice(string.as_bytes());
+        }
         Value::Str(string) => head.apart = Some(Box::new(Owned::Str(string.to_bytes()))),
     }
-    let record = ThinArc::from_header_and_slice(head, spare);
-    spare.clear();
-    record
+    ThinArc::from_header_and_slice(head, spare)
 }
 
 #[cfg(test)]
@@ -171,12 +220,14 @@ mod tests {
 
     fn string(item: &Item) -> &[u8] {
         match item.value() {
-            Value::Str(Str::Short(bytes)) => bytes,
+            Value::Str(Str::Borrowed(bytes)) => bytes,
+            Value::Str(Str::Short(item)) => item.short(),
             Value::Str(Str::Long(bytes)) => bytes,
         }
     }
 
-    /// A small key and a small value are one allocation of so many bytes.
+    /// What a small item takes beside the bytes of its key and value, and the record's count and
+    /// length.
     #[test]
     fn what_a_small_item_takes() {
         assert_eq!(size_of::<Item>(), 16);
@@ -215,6 +266,62 @@ mod tests {
             assert_eq!(string(&item), bytes);
             let is_short = matches!(item.value(), Value::Str(Str::Short(_)));
             assert_eq!(is_short, length <= SHORT_BYTES_MAX);
+        }
+    }
+
+    /// A write of the same size goes into the record; one that somebody shares is left alone.
+    #[test]
+    fn a_record_is_written_in_place_unless_it_is_shared() {
+        let spare = &mut Vec::new();
+        for length in [0, 64, SHORT_BYTES_MAX, SHORT_BYTES_MAX + 1] {
+            let bytes = vec![b'x'; length];
+            let mut item = Item::new(0, b"k", Value::from(&bytes[..]), 1, spare);
+            let at = item.key().as_ptr();
+            item.set_value(Value::from(&bytes[..]), 2, spare);
+            item.set_deadline(Some(9));
+            assert_eq!((item.key().as_ptr(), item.version()), (at, 2));
+            let view = item.clone();
+            item.set_value(Value::from(&bytes[..]), 3, spare);
+            assert_ne!(item.key().as_ptr(), at);
+            assert_eq!((view.key().as_ptr(), view.version()), (at, 2));
+        }
+    }
+
+    /// A thousand replies of one long key or value are not a thousand copies.
+    #[test]
+    fn what_is_kept_is_shared_unless_it_is_small() {
+        let spare = &mut Vec::new();
+        let key = [b'k'; COPIED_BYTES_MAX + 1];
+        for length in [COPIED_BYTES_MAX + 1, SHORT_BYTES_MAX, SHORT_BYTES_MAX + 1] {
+            let bytes = vec![b'x'; length];
+            let mut item = Item::new(0, &key, Value::from(&bytes[..]), 1, spare);
+            let kept = || {
+                let Value::Str(string) = item.value();
+                (item.key_bytes(), string.to_bytes(), string.slice(1..length))
+            };
+            let (first, second) = (kept(), kept());
+            assert_eq!(first.0.as_ptr(), second.0.as_ptr());
+            assert_eq!(first.1.as_ptr(), second.1.as_ptr());
+            item.set_value(Value::from(&b"new"[..]), 2, spare);
+            assert_eq!((&first.0[..], &first.1[..]), (&key[..], &bytes[..]));
+            assert_eq!(second.2, bytes[1..]);
+        }
+    }
+
+    /// Views are read and dropped by other threads while the loop writes.
+    #[test]
+    fn a_view_on_another_thread_sees_no_write() {
+        let spare = &mut Vec::new();
+        let mut item = Item::new(0, b"k", Value::from(&[0; 64][..]), 0, spare);
+        for version in 1..2000 {
+            let view = item.clone();
+            let reader = std::thread::spawn(move || {
+                let first = string(&view)[0];
+                assert!(string(&view).iter().all(|byte| *byte == first), "a torn value");
+                assert_eq!(first, (view.version() % 251) as u8);
+            });
+            item.set_value(Value::from(&[(version % 251) as u8; 64][..]), version, spare);
+            reader.join().unwrap();
         }
     }
 

@@ -19,6 +19,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::BytesMut;
+
 use super::hash;
 use super::item::Item;
 use super::value::Value;
@@ -41,7 +43,7 @@ const LEAF_ITEMS_FEW: usize = 2;
 pub(super) struct Store {
     root: Node,
     len: usize,
-    /// Room to work in, empty in between.
+    /// Room to work in, of no meaning: as much as a key and a short string take.
     spare: Vec<u8>,
 }
 
@@ -79,8 +81,22 @@ impl Store {
         }
     }
 
-    /// Returns the item of a key to be changed, if there is one, and room to work in.
-    pub(super) fn get_mut(&mut self, key: &[u8]) -> Option<(&mut Item, &mut Vec<u8>)> {
+    /// Changes the bytes of a string, if the key is there; returns whether it is.
+    pub(super) fn edit_str(
+        &mut self,
+        key: &[u8],
+        version: Index,
+        change: impl FnOnce(&mut BytesMut),
+    ) -> bool {
+        let mut spare = std::mem::take(&mut self.spare);
+        let item = self.get_mut(key);
+        let is_there = item.map(|item| item.edit_str(version, &mut spare, change)).is_some();
+        self.spare = spare;
+        is_there
+    }
+
+    /// Returns the item of a key to be changed, if there is one.
+    pub(super) fn get_mut(&mut self, key: &[u8]) -> Option<&mut Item> {
         let position = hash::position(key);
         // Looking first keeps shared nodes shared when the key is not there.
         self.get_at(position, key)?;
@@ -88,11 +104,12 @@ impl Store {
         let mut level = 0;
         loop {
             match node {
-                Node::Empty => return None,
+                Node::Empty => unreachable!("the key was found before"),
                 Node::Leaf(items) => {
                     let items = Arc::make_mut(items);
-                    let place = find(items, position, key, level).ok()?;
-                    return Some((&mut items[place], &mut self.spare));
+                    let place =
+                        find(items, position, key, level).expect("the key was found before");
+                    return Some(&mut items[place]);
                 }
                 Node::Inner(children) => {
                     node = &mut Arc::make_mut(children)[child(position, level)];
@@ -328,6 +345,8 @@ impl fmt::Debug for Store {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     /// Nobody knows keys of one position, but if there were any: they share a leaf that grows, at
@@ -345,9 +364,8 @@ mod tests {
         let view = store.clone();
         assert_eq!(store.len(), 400);
         let found: Vec<_> = store.iter().map(|item| (item.version(), item.key_bytes())).collect();
-        let expected = [2, 1].map(|version| {
-            names.iter().map(move |name| (version, bytes::Bytes::from(name.clone())))
-        });
+        let expected = [2, 1]
+            .map(|version| names.iter().map(move |name| (version, Bytes::from(name.clone()))));
         assert_eq!(found, expected.into_iter().flatten().collect::<Vec<_>>());
         assert_eq!(store.iter_from(position).count(), 200);
         for name in &names {

@@ -1,10 +1,11 @@
 //! What a key holds.
 
 use std::io::{self, Read, Write};
-use std::ops::{Deref, Range};
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
+use super::item::Item;
 use super::reply::Reply;
 use super::snapshot::{digest_of, invalid, read_bytes, write_bytes};
 use super::strings::MAX_VALUE_BYTES;
@@ -28,41 +29,42 @@ pub(super) enum Owned {
 /// The bytes of a string.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Str<'a> {
-    /// Bytes that whoever keeps them has to copy.
-    Short(&'a [u8]),
-    /// Bytes that can be shared.
+    /// Bytes of somebody else's, such as a request's: whoever keeps them has to copy them.
+    Borrowed(&'a [u8]),
+    /// Bytes that lie in an item.
+    Short(&'a Item),
+    /// Bytes that lie apart from their item.
     Long(&'a Bytes),
 }
 
-impl Str<'_> {
+impl<'a> Str<'a> {
+    /// Returns the bytes.
+    pub(super) fn as_bytes(self) -> &'a [u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Short(item) => item.short(),
+            Self::Long(bytes) => bytes,
+        }
+    }
+
     /// Returns the bytes, to be kept.
     pub(super) fn to_bytes(self) -> Bytes {
-        self.slice(0..self.len())
+        self.slice(0..self.as_bytes().len())
     }
 
     /// Returns some of the bytes, to be kept.
     pub(super) fn slice(self, range: Range<usize>) -> Bytes {
         match self {
-            Self::Short(bytes) => Bytes::copy_from_slice(&bytes[range]),
+            Self::Borrowed(bytes) => Bytes::copy_from_slice(&bytes[range]),
+            Self::Short(item) => item.share_short(range),
             Self::Long(bytes) => bytes.slice(range),
-        }
-    }
-}
-
-impl Deref for Str<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Short(bytes) => bytes,
-            Self::Long(bytes) => bytes,
         }
     }
 }
 
 impl<'a> From<&'a [u8]> for Value<'a> {
     fn from(bytes: &'a [u8]) -> Self {
-        Self::Str(Str::Short(bytes))
+        Self::Str(Str::Borrowed(bytes))
     }
 }
 
@@ -94,14 +96,14 @@ impl Value<'_> {
     /// Writes all that follows the key.
     pub(super) fn write_to(self, output: &mut impl Write) -> io::Result<()> {
         match self {
-            Self::Str(bytes) => write_bytes(&bytes, output),
+            Self::Str(bytes) => write_bytes(bytes.as_bytes(), output),
         }
     }
 
     /// Returns a hash of the content.
     pub(super) fn digest(self) -> u128 {
         match self {
-            Self::Str(bytes) => digest_of(&bytes),
+            Self::Str(bytes) => digest_of(bytes.as_bytes()),
         }
     }
 }

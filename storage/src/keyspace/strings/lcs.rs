@@ -7,6 +7,7 @@
 use super::super::command::{Args, upper};
 use super::super::number::{self, integer};
 use super::super::reply::SYNTAX;
+use super::super::value::Str;
 use super::super::{Reader, Reply};
 
 #[derive(Default)]
@@ -51,7 +52,7 @@ pub(super) fn lcs(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> 
         reader.string(key).map_err(|_| Reply::error(text))
     };
     let (a, b) = (string(args.at(0))?, string(args.at(1))?);
-    let (a, b) = (a.as_deref().unwrap_or_default(), b.as_deref().unwrap_or_default());
+    let (a, b) = (a.map_or(&[][..], Str::as_bytes), b.map_or(&[][..], Str::as_bytes));
     let options = Options::parse(args.from(2))?;
 
     let cells = (a.len() as u128 + 1) * (b.len() as u128 + 1);

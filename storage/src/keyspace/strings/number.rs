@@ -33,7 +33,7 @@ pub(super) fn decrement(args: &[&[u8]]) -> Result<i64, Reply> {
 
 fn add(writer: &mut Writer<'_>, key: &[u8], amount: i64) -> Result<Reply, Reply> {
     let (old, deadline) = match writer.get(key) {
-        Some(item) => (integer(&item.value().as_str()?)?, item.deadline()),
+        Some(item) => (integer(item.value().as_str()?.as_bytes())?, item.deadline()),
         None => (0, None),
     };
     let overflow = Reply::error("ERR increment or decrement would overflow");
@@ -45,7 +45,8 @@ fn add(writer: &mut Writer<'_>, key: &[u8], amount: i64) -> Result<Reply, Reply>
 pub(super) fn incrbyfloat(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let number =
         |text: &[u8]| Extended::parse(text).ok_or(Reply::error("ERR value is not a valid float"));
-    let old = writer.string(args.at(0))?.map_or(Ok(Extended::ZERO), |text| number(&text))?;
+    let old =
+        writer.string(args.at(0))?.map_or(Ok(Extended::ZERO), |text| number(text.as_bytes()))?;
     let amount = number(args.at(1))?;
     let infinite = Reply::error("ERR increment would produce NaN or Infinity");
     let new = old.add(&amount).ok_or(infinite)?.to_string();

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use bytes::BytesMut;
+
 use super::super::command::{Args, at};
 use super::super::number::{self, integer};
 use super::super::reply::TOO_LONG;
@@ -10,12 +12,12 @@ use super::super::{Reader, Reply, Writer};
 use super::MAX_VALUE_BYTES;
 
 pub(super) fn strlen(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    Ok(number::reply(reader.string(args.at(0))?.map_or(0, |string| string.len())))
+    Ok(number::reply(reader.string(args.at(0))?.map_or(0, |string| string.as_bytes().len())))
 }
 
 pub(super) fn append(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let (key, tail) = (args.at(0), args.at(1));
-    let old = writer.string(key)?.map(|string| string.len());
+    let old = writer.string(key)?.map(|string| string.as_bytes().len());
     let total = checked_length(old.unwrap_or(0), tail.len())?;
     match old {
         Some(_) => writer.edit_str(key, |bytes| bytes.extend_from_slice(tail)),
@@ -27,20 +29,20 @@ pub(super) fn append(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, 
 pub(super) fn setrange(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let (key, patch) = (args.at(0), args.at(2));
     let offset = offset(args.from(0))?;
-    let old = writer.string(key)?.map(|string| string.len());
+    let old = writer.string(key)?.map(|string| string.as_bytes().len());
     let length = old.unwrap_or(0);
     if patch.is_empty() {
         return Ok(number::reply(length));
     }
     let end = checked_length(offset, patch.len())?;
-    let overwrite = |buffer: &mut bytes::BytesMut| {
+    let overwrite = |buffer: &mut BytesMut| {
         buffer.resize(buffer.len().max(end), 0);
         buffer[offset..end].copy_from_slice(patch);
     };
     match old {
         Some(_) => writer.edit_str(key, overwrite),
         None => {
-            let mut bytes = bytes::BytesMut::new();
+            let mut bytes = BytesMut::new();
             overwrite(&mut bytes);
             writer.put(key, Value::Str(Str::Long(&bytes.freeze())), None);
         }
@@ -58,7 +60,7 @@ pub(super) fn getrange(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Re
     let Some(value) = reader.string(args.at(0))? else { return Ok(Reply::bulk("")) };
     // A slice keeps the value as long as the reply lives; copies of large values, a pipeline of
     // them, would keep more.
-    Ok(Reply::Bulk(value.slice(span(start, end, value.len()))))
+    Ok(Reply::Bulk(value.slice(span(start, end, value.as_bytes().len()))))
 }
 
 /// Returns the bytes from `start` to `end`, the last one included; both count from the end if
