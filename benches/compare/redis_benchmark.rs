@@ -20,12 +20,12 @@ struct Load {
 }
 
 const LOADS: [Load; 6] = [
-    load("set", 50, 1, 100_000, 51, Some(Ratio::RateAtLeast(1.0))),
-    load("set", 50, 16, 500_000, 60, Some(Ratio::RateAtLeast(1.0))),
-    load("get", 50, 1, 200_000, 66, Some(Ratio::RateAtLeast(0.8))),
-    load("get", 50, 16, 1_000_000, 74, Some(Ratio::RateAtLeast(0.7))),
-    load("set", 1, 1, 5_000, 38, Some(Ratio::MedianAtMost(1.3))),
-    load("get", 1, 1, 20_000, 45, None),
+    load("set", 50, 1, 100_000, 58, Some(Ratio::RateAtLeast(1.0))),
+    load("set", 50, 16, 500_000, 75, Some(Ratio::RateAtLeast(1.0))),
+    load("get", 50, 1, 200_000, 74, Some(Ratio::RateAtLeast(0.8))),
+    load("get", 50, 16, 1_000_000, 97, Some(Ratio::RateAtLeast(0.7))),
+    load("set", 1, 1, 5_000, 44, Some(Ratio::MedianAtMost(1.3))),
+    load("get", 1, 1, 20_000, 46, None),
 ];
 
 /// What the keys are made with before anything is measured, so that every GET finds one.
