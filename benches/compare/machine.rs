@@ -106,8 +106,8 @@ fn file_system_of(dir: &Path) -> Fallible<String> {
     Ok(mount.ok_or("the directory for temporary files is on no file system")?.1)
 }
 
-/// Returns the commit, and whether the sources have changed since. What is recorded beside them does
-/// not count.
+/// Returns the commit, and whether the sources have changed since. What is recorded beside them
+/// does not count.
 fn commit() -> String {
     let commit = said_by("git", &["rev-parse", "--short", "HEAD"]);
     let changes = ["status", "--porcelain", "--", ".", ":!benches/results", ":!README.md"];

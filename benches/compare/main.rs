@@ -64,7 +64,7 @@ fn measure(part: Part, options: &Options) -> Fallible<Table> {
     }
 }
 
-/// Writes a table's text and picture, and the table into `results.json`, from which others are kept.
+/// Writes a table's text and picture, and the table into `results.json`, where others are kept.
 fn write_results(options: &Options, machine: &Machine, table: &Table) -> Fallible<()> {
     let dir = &options.results;
     fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;

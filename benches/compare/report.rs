@@ -269,8 +269,8 @@ impl Table {
         text
     }
 
-    /// Returns, for each system and kind of load, what an operation costs at the end of the axis, as
-    /// a multiple of what it costs at its beginning.
+    /// Returns, for each system and kind of load, what an operation costs at the end of the axis,
+    /// as a multiple of what it costs at its beginning.
     fn growth(&self) -> Vec<(&str, &'static str, f64)> {
         let mut kinds: Vec<(&str, &'static str)> = Vec::new();
         for row in &self.rows {

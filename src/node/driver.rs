@@ -1,8 +1,8 @@
 //! The loop: gather what has arrived, take one turn, carry out what it decided.
 //!
 //! Nothing here decides anything about consistency. A turn is a batch: whatever arrived while the
-//! last one was carried out, or is ready now, shares one write, one sync, one message to each peer, one round for all
-//! reads.
+//! last one was carried out, or is ready now, shares one write, one sync, one message to each peer,
+//! one round for all reads.
 
 mod hand_over;
 mod report;

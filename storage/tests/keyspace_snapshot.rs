@@ -21,6 +21,21 @@ fn sample() -> Vec<u8> {
     snapshot(&db)
 }
 
+/// Views are read and dropped by other threads while the loop writes into what nobody shares.
+#[test]
+fn a_view_on_another_thread_sees_no_write() {
+    let mut db = Db::new();
+    for round in 0..500 {
+        let value = |from: u32| (from..from + 3).map(|at| format!("SET k{at} value{at:08}"));
+        value(round).for_each(|set| assert_eq!(db.run(&set), "OK"));
+        let view = db.keyspace.view();
+        let digest = view.digest();
+        let reader = std::thread::spawn(move || assert_eq!(view.digest(), digest));
+        value(round + 1).for_each(|set| assert_eq!(db.run(&set.replace("value", "other")), "OK"));
+        reader.join().expect("the view is as it was");
+    }
+}
+
 /// The bytes are a format: they can be read by other versions.
 #[test]
 fn the_format_is_pinned() {

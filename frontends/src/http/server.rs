@@ -35,8 +35,8 @@ use crate::Kv;
 /// How long accepting rests when the process has run out of something, such as file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections beyond [`Options::max_connections`] that are told so, at one time; any further one is
-/// closed without a word.
+/// Connections beyond [`Options::max_connections`] that are told so, at one time; any further one
+/// is closed without a word.
 pub const REFUSALS: usize = 64;
 
 /// How long a closed connection may take to read the last response, and how much it may still send.
