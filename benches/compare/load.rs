@@ -2,9 +2,14 @@
 //!
 //! Its limits: one thread, so at most one core, which the servers lack on a small machine, as they
 //! do under any generator. What it has used stands beside each result (`generator_share`); near 1
-//! the rate is the generator's and not the server's. In an open loop it says how late it was itself
-//! (`late_p99_us`): what is not much above that says nothing of the server. HTTP and RESP cost it
-//! about the same, gRPC several times as much.
+//! the rate is the generator's and not the server's. HTTP and RESP cost it about the same, gRPC
+//! several times as much.
+//!
+//! In an open loop it says how late it was itself (`late_p99_us`, `late ms` in the tables): where
+//! all cores are busy it waits for one like everybody else, and a latency that is not much above
+//! says little of the server. Requests that come one by one, not many at a wake-up, also cost it
+//! about twice as much as in a closed loop, and so a share of the rate of a closed loop is a larger
+//! share of what the machine has left.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -164,6 +164,7 @@ impl Row {
             ms(figures.p50_us),
             ms(figures.p99_us),
             figures.p999_us.map(ms).unwrap_or_default(),
+            figures.late_p99_us.map(ms).unwrap_or_default(),
             format!("{:.1}", figures.cpu_us),
             ratio(|figures| figures.per_second),
             ratio(|figures| figures.p50_us),
@@ -204,13 +205,14 @@ impl Row {
 }
 
 impl Table {
-    const HEAD: [&str; 13] = [
+    const HEAD: [&str; 14] = [
         "load",
         "system",
         "per second",
         "p50 ms",
         "p99 ms",
         "p99.9 ms",
+        "late ms",
         "CPU µs/op",
         "rate ×",
         "p50 ×",
