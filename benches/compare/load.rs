@@ -23,9 +23,10 @@ use crate::Fallible;
 use crate::clients::grpc::EtcdGrpc;
 use crate::clients::http::Http;
 use crate::clients::resp::Resp;
-use crate::clients::{ANSWER_DEADLINE, Client, Random, Request, Target, value_of};
+use crate::clients::{ANSWER_DEADLINE, Client, Request, Target, value_of};
 use crate::pacer::{Due, as_nanos, pace};
 use crate::peers::{Peer, Protocol, cpu_of};
+use crate::random::Random;
 use crate::report::Figures;
 
 /// What precedes every measurement: connections, caches and batches find their sizes.
@@ -181,7 +182,7 @@ impl Run {
     /// What one connection does.
     async fn work<C: Client>(&self, mut client: C, seed: u64) -> Fallible<()> {
         let Load { pipeline, reads_percent, keys, pace, .. } = self.load;
-        let mut random = Random::new(seed);
+        let mut random = Random::for_part(seed, "connection");
         let mut requests = Vec::with_capacity(pipeline);
         while !(self.is_over.get() && pace == Pace::Closed) {
             requests.clear();

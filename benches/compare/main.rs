@@ -15,6 +15,9 @@ mod peers;
 mod plot;
 #[path = "../../tests/process/mod.rs"]
 mod process;
+#[allow(dead_code, reason = "the simulator draws more from it")]
+#[path = "../../tests/simulation/random.rs"]
+mod random;
 mod redis_benchmark;
 mod report;
 mod sweep;

@@ -19,8 +19,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::Semaphore;
 
 use crate::Fallible;
-use crate::clients::Random;
 use crate::load::histogram;
+use crate::random::Random;
 
 /// The requests that are due, in their order.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(crate) async fn pace(
     connections: usize,
 ) -> Fallible<Histogram<u64>> {
     let timer = Timer::new()?;
-    let mut random = Random::new(per_second as u64);
+    let mut random = Random::for_part(per_second as u64, "pacer");
     let mut lateness = histogram()?;
     let mut next = Instant::now();
     while next < end {
@@ -63,13 +63,18 @@ pub(crate) async fn pace(
         while next <= now && next < end {
             due.times.borrow_mut().push_back(next);
             lateness.saturating_record(as_nanos(now - next));
-            next += Duration::from_secs_f64(-random.share().ln() / per_second);
+            next += Duration::from_secs_f64(-share(&mut random).ln() / per_second);
             count += 1;
         }
         due.permits.add_permits(count);
     }
     due.permits.add_permits(connections);
     Ok(lateness)
+}
+
+/// Returns a number above 0 and up to 1.
+fn share(random: &mut Random) -> f64 {
+    ((random.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64
 }
 
 pub(crate) fn as_nanos(duration: Duration) -> u64 {

@@ -12,6 +12,7 @@ pub(crate) mod load;
 
 use std::borrow::BorrowMut;
 use std::collections::BTreeSet;
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -372,7 +373,9 @@ impl Drop for Node {
             && let Ok(log) = std::fs::read_to_string(&self.log)
         {
             let tail: Vec<&str> = log.lines().rev().take(30).collect();
-            eprintln!("--- the last lines of {}, newest first:\n{}", self.id, tail.join("\n"));
+            // A second panic would end the process at once, and leave the other nodes running.
+            let (id, tail) = (&self.id, tail.join("\n"));
+            let _ = writeln!(io::stderr(), "--- the last lines of {id}, newest first:\n{tail}");
         }
     }
 }

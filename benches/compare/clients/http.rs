@@ -28,6 +28,7 @@ impl Client for Http {
         Ok(Self { socket, protocol: target.protocol, value })
     }
 
+    /// One after the other: HTTP/1.1 has no pipelines that anybody uses.
     async fn call(&mut self, requests: &[Request]) -> Fallible<usize> {
         let mut errors = 0;
         for request in requests {

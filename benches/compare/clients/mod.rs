@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 
 use crate::Fallible;
 use crate::peers::Protocol;
+use crate::random::Random;
 
 /// No answer takes longer; a server that needs more is taken for one that hangs.
 pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
@@ -41,7 +42,7 @@ pub(crate) struct Target {
 pub(crate) trait Client: Sized + 'static {
     async fn connect(target: &Target) -> Fallible<Self>;
 
-    /// Sends the requests together, waits for all answers, and returns how many were not good: an
+    /// Sends the requests, together if the protocol can, waits for all answers, and returns how many were not good: an
     /// error, or no value where each key has one.
     async fn call(&mut self, requests: &[Request]) -> Fallible<usize>;
 }
@@ -54,39 +55,9 @@ pub(crate) fn key_name(key: u64) -> String {
 /// Returns a value of so many bytes, of letters that no two of the protocols write differently.
 pub(crate) fn value_of(bytes: usize) -> Rc<str> {
     const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-    let mut random = Random::new(bytes as u64);
+    let mut random = Random::for_part(bytes as u64, "value");
     let letter = |_| char::from(LETTERS[random.below(LETTERS.len() as u64) as usize]);
     (0..bytes).map(letter).collect::<String>().into()
-}
-
-/// A stream of numbers that look random: SplitMix64.
-#[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        // Not by the step of the stream itself: then those of two connections would be the same,
-        // one a little ahead, and every key be asked for by all of them in a row.
-        Self((seed + 1).wrapping_mul(0xD134_2543_DE82_EF95))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Returns a number below the limit.
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
-    }
-
-    /// Returns a number above 0 and up to 1.
-    pub(crate) fn share(&mut self) -> f64 {
-        ((self.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64
-    }
 }
 
 /// A socket, and what has been received and not been looked at.
