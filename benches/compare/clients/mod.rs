@@ -42,8 +42,8 @@ pub(crate) struct Target {
 pub(crate) trait Client: Sized + 'static {
     async fn connect(target: &Target) -> Fallible<Self>;
 
-    /// Sends the requests, together if the protocol can, waits for all answers, and returns how many were not good: an
-    /// error, or no value where each key has one.
+    /// Sends the requests, together if the protocol can, waits for all answers, and returns how
+    /// many were not good: an error, or no value where each key has one.
     async fn call(&mut self, requests: &[Request]) -> Fallible<usize>;
 }
 
