@@ -15,6 +15,7 @@
 
 mod map;
 mod os;
+mod reclaim;
 mod sigbus;
 
 use std::fmt;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Advice, FallocateFlags, OFlags};
 
+use super::reclaim::Reclaimer;
 use super::{File, FileSystem, Guard, Kind, Map, map};
 
 /// The file system of the operating system.
@@ -17,6 +18,7 @@ pub struct Os {
     /// The directories that were synced, which stay open. A name that was given has to become
     /// durable also when there is no file descriptor left to open its directory with.
     directories: Mutex<BTreeMap<PathBuf, Arc<std::fs::File>>>,
+    removed: Reclaimer,
 }
 
 impl Os {
@@ -36,7 +38,7 @@ impl Os {
 }
 
 /// Refuses a symbolic link in the place of a file.
-fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
+pub(super) fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
     options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
 }
 
@@ -86,7 +88,7 @@ impl FileSystem for Os {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        std::fs::remove_file(path)
+        self.removed.remove(path)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
