@@ -108,7 +108,7 @@ fn give_back(queue: &Mutex<Queue>) {
         {
             lock(queue).files.push_front(file);
         }
-        std::thread::sleep(REST / waiting.saturating_add(1));
+        std::thread::park_timeout(REST / waiting.saturating_add(1));
     }
 }
 
