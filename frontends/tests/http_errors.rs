@@ -308,9 +308,7 @@ async fn unknown_routes_and_methods_are_json_too() {
         ("POST", "/status", "allow: GET,HEAD"),
         ("BREW", "/", "allow: GET,HEAD"),
     ] {
-        let nosniff = "x-content-type-options: nosniff\r\n";
-        let expected = error("405 Method Not Allowed", &[], "method_not_allowed", message)
-            .replace(nosniff, &format!("{nosniff}{allow}\r\n"));
+        let expected = error("405 Method Not Allowed", &[allow], "method_not_allowed", message);
         assert_eq!(server.ask(request(method, target, &[], "")).await, expected, "{target}");
     }
     server.stop().await;

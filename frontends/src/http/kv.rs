@@ -4,6 +4,8 @@
 //! came of it. The `ETag` of a key is its version, so what a client read can be the condition of
 //! what it writes.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -34,7 +36,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// `PUT /kv/{key}`.
 pub(super) async fn put<K: Kv>(
-    State(app): State<App<K>>,
+    State(app): State<Arc<App<K>>>,
     request: Request,
 ) -> Result<Response, Failure> {
     let (head, content) = request.into_parts();
@@ -90,7 +92,7 @@ fn ttl_of_query(uri: &Uri) -> Result<Option<u64>, Failure> {
 
 /// `GET /kv/{key}`.
 pub(super) async fn get<K: Kv>(
-    State(app): State<App<K>>,
+    State(app): State<Arc<App<K>>>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
@@ -118,7 +120,7 @@ pub(super) async fn get<K: Kv>(
 /// `DELETE /kv/{key}`: the key is gone afterwards, and `deleted` says whether it was there. It
 /// needs no body, and so no content type.
 pub(super) async fn delete<K: Kv>(
-    State(app): State<App<K>>,
+    State(app): State<Arc<App<K>>>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
@@ -136,7 +138,10 @@ pub(super) async fn delete<K: Kv>(
 
 /// `GET /kv?prefix=&after=&limit=`: keys in the order of their bytes, each page from one moment of
 /// the store.
-pub(super) async fn list<K: Kv>(State(app): State<App<K>>, uri: Uri) -> Result<Response, Failure> {
+pub(super) async fn list<K: Kv>(
+    State(app): State<Arc<App<K>>>,
+    uri: Uri,
+) -> Result<Response, Failure> {
     let [prefix, after, limit] = params::query(&uri, ["prefix", "after", "limit"])?;
     let prefix = prefix.unwrap_or_default();
     if prefix.len().max(after.as_ref().map_or(0, |after| after.len())) > params::MAX_KEY_BYTES {

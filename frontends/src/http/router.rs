@@ -19,6 +19,7 @@ use hyper::body::{Frame, SizeHint};
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::command::Batch;
 use tokio::sync::{Semaphore, watch};
+use tower::ServiceExt;
 
 use super::body::Budget;
 use super::error::Failure;
@@ -26,16 +27,15 @@ use super::{Options, body, kv, status};
 use crate::{Cluster, Kv, Member};
 
 /// What every handler shares.
-#[derive(Clone)]
 pub(super) struct App<K> {
     /// The store.
     pub(super) kv: K,
     /// The limits.
-    pub(super) options: Arc<Options>,
+    pub(super) options: Options,
     /// The bytes of bodies that may be held.
     pub(super) budget: Budget,
     /// The requests for keys that may be under way.
-    in_flight: Arc<Semaphore>,
+    in_flight: Semaphore,
     /// Changes when the server stops.
     stopped: watch::Receiver<()>,
 }
@@ -54,36 +54,71 @@ impl<K: Kv> App<K> {
     }
 }
 
-/// Returns the routes over a store, without the limits that belong to connections. `stopped` tells
-/// when requests that have not arrived yet are waited for no more.
-pub(super) fn router<K: Kv>(kv: K, options: &Options, stopped: watch::Receiver<()>) -> Router {
-    let app = App {
-        kv,
-        stopped,
-        budget: Budget::new(options.max_buffered_bytes.max(options.max_body_bytes())),
-        in_flight: Arc::new(Semaphore::new(options.max_in_flight.min(Semaphore::MAX_PERMITS))),
-        options: Arc::new(options.clone()),
-    };
-    let key = get(kv::get::<K>).put(kv::put::<K>).delete(kv::delete::<K>);
-    // The probes are outside the limit: an operator must see a node that is busy.
-    Router::new()
-        .route("/kv", get(kv::list::<K>))
-        .route("/kv/", key.clone())
-        .route("/kv/{*key}", key)
-        .route_layer(middleware::from_fn_with_state(app.clone(), admit::<K>))
-        .route("/", get(index))
-        .route("/status", get(status::status::<K>))
-        .route("/livez", get(status::livez::<K>))
-        .route("/readyz", get(status::readyz::<K>))
-        .fallback(async || Failure::UnknownRoute)
-        .method_not_allowed_fallback(async || Failure::Method)
-        .layer(middleware::from_fn_with_state(app.clone(), check_host::<K>))
-        .layer(middleware::from_fn(finish))
-        .with_state(app)
+/// The routes over a store, and what holds for all of them. What does so is called by name and not
+/// a layer of the routes: each layer would box the request's future once more.
+pub(super) struct Service<K> {
+    app: Arc<App<K>>,
+    routes: Router,
+}
+
+impl<K: Kv> Service<K> {
+    /// Returns the routes without the limits that belong to connections. `stopped` tells when
+    /// requests that have not arrived yet are waited for no more.
+    pub(super) fn new(kv: K, options: &Options, stopped: watch::Receiver<()>) -> Self {
+        let app = Arc::new(App {
+            kv,
+            stopped,
+            budget: Budget::new(options.max_buffered_bytes.max(options.max_body_bytes())),
+            in_flight: Semaphore::new(options.max_in_flight.min(Semaphore::MAX_PERMITS)),
+            options: options.clone(),
+        });
+        let key = get(kv::get::<K>).put(kv::put::<K>).delete(kv::delete::<K>);
+        // The probes are outside the limit: an operator must see a node that is busy.
+        let routes = Router::new()
+            .route("/kv", get(kv::list::<K>))
+            .route("/kv/", key.clone())
+            .route("/kv/{*key}", key)
+            .route_layer(middleware::from_fn_with_state(Arc::clone(&app), admit::<K>))
+            .route("/", get(index))
+            .route("/status", get(status::status::<K>))
+            .route("/livez", get(status::livez::<K>))
+            .route("/readyz", get(status::readyz::<K>))
+            .fallback(async || Failure::UnknownRoute)
+            .method_not_allowed_fallback(async || Failure::Method)
+            .with_state(Arc::clone(&app));
+        Self { app, routes }
+    }
+
+    /// Answers a request, with what every response carries. One that leaves a body unread says that
+    /// the connection ends, as it then must.
+    pub(super) async fn answer(&self, request: Request) -> Response {
+        let is_read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
+        let watched = Arc::clone(&is_read);
+        let request = request.map(|body| Body::new(Watched { body, is_read: watched }));
+        let mut response = match check_host(&request, &self.app.kv) {
+            Ok(()) => {
+                let Ok(response) = self.routes.clone().oneshot(request).await;
+                response
+            }
+            Err(failure) => {
+                drop(request);
+                failure.into_response()
+            }
+        };
+        let headers = response.headers_mut();
+        // The length comes last, wherever a response is made.
+        let length = headers.remove(header::CONTENT_LENGTH);
+        if !is_read.load(Ordering::Relaxed) {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        seal(headers);
+        headers.extend(length.map(|length| (header::CONTENT_LENGTH, length)));
+        response
+    }
 }
 
 /// Lets a request through if not too many are under way.
-async fn admit<K: Kv>(State(app): State<App<K>>, request: Request, next: Next) -> Response {
+async fn admit<K: Kv>(State(app): State<Arc<App<K>>>, request: Request, next: Next) -> Response {
     let Ok(_held) = app.in_flight.try_acquire() else {
         return Failure::Busy("too many requests are under way").into_response();
     };
@@ -94,20 +129,21 @@ async fn admit<K: Kv>(State(app): State<App<K>>, request: Request, next: Next) -
 /// of somebody else's whose name is made to resolve to this node would otherwise be let in, as if
 /// it came from here. Other programs cannot be led astray like that, and may call the node what
 /// they like.
-async fn check_host<K: Kv>(State(app): State<App<K>>, request: Request, next: Next) -> Response {
+fn check_host<K: Kv>(request: &Request, kv: &K) -> Result<(), Failure> {
     let headers = request.headers();
     // RFC 9112, section 3.2: without it nobody could say whom the request is meant for.
     let hosts = headers.get_all(header::HOST).iter().count();
     if hosts > 1 || hosts == 0 && request.version() == Version::HTTP_11 {
         let reason = "it takes one Host header".to_owned();
-        return Failure::Rejected(StatusCode::BAD_REQUEST, reason).into_response();
+        return Err(Failure::Rejected(StatusCode::BAD_REQUEST, reason));
     }
     let is_browser = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse().ok());
-    if is_browser && !host.is_some_and(|host| names_a_node(&host, &app.kv.cluster().borrow())) {
-        return Failure::Misdirected.into_response();
+    if !is_browser {
+        return Ok(());
     }
-    next.run(request).await
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse().ok());
+    let is_ours = host.is_some_and(|host| names_a_node(&host, &kv.cluster().borrow()));
+    if is_ours { Ok(()) } else { Err(Failure::Misdirected) }
 }
 
 /// Returns whether the host is an address, localhost, or one of those that clients are sent to.
@@ -119,21 +155,6 @@ fn names_a_node(host: &Authority, cluster: &Cluster) -> bool {
         is_name(&member.resp_host) || url.is_some_and(|url| url.host().is_some_and(is_name))
     };
     name.parse::<IpAddr>().is_ok() || is_name("localhost") || cluster.members.iter().any(is_member)
-}
-
-/// Adds what every response carries. One that leaves a body unread says that the connection ends,
-/// as it then must.
-async fn finish(request: Request, next: Next) -> Response {
-    let is_read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
-    let watched = Arc::clone(&is_read);
-    let mut response =
-        next.run(request.map(|body| Body::new(Watched { body, is_read: watched }))).await;
-    let headers = response.headers_mut();
-    if !is_read.load(Ordering::Relaxed) {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    seal(headers);
-    response
 }
 
 /// Says that a response is fresh only now, and is what its type says.

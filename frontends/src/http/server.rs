@@ -7,29 +7,27 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::StatusCode;
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tower::ServiceExt;
 
 use super::Options;
 use super::error::Failure;
 use super::guard::{End, Guard, LastBody, Turns};
-use super::router::router;
+use super::router::Service;
 use crate::Kv;
 
 /// How long accepting rests when the process has run out of something, such as file descriptors.
@@ -59,7 +57,7 @@ pub async fn serve<K: Kv>(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let (stopping, stopped) = watch::channel(());
-    let router = router(kv, &options, stopped.clone());
+    let routes = Arc::new(Service::new(kv, &options, stopped.clone()));
     let slots = Slots::new(options.max_connections);
     let options = Arc::new(options);
     let mut connections = JoinSet::new();
@@ -79,7 +77,7 @@ pub async fn serve<K: Kv>(
                 // acknowledgement.
                 let _ = stream.set_nodelay(true);
                 let conversation =
-                    converse(stream, router.clone(), options.clone(), stopped.clone());
+                    converse(stream, routes.clone(), options.clone(), stopped.clone());
                 connections.spawn(async move {
                     conversation.await;
                     drop(held);
@@ -109,8 +107,8 @@ pub async fn serve_connection<K: Kv>(
     options: Options,
 ) {
     let (_stopping, stopped) = watch::channel(());
-    let router = router(kv, &options, stopped.clone());
-    converse(stream, router, Arc::new(options), stopped).await;
+    let routes = Arc::new(Service::new(kv, &options, stopped.clone()));
+    converse(stream, routes, Arc::new(options), stopped).await;
 }
 
 fn report(ended: Result<(), tokio::task::JoinError>) {
@@ -167,9 +165,9 @@ impl Slots {
 }
 
 /// Answers the requests of one connection until either side has enough.
-async fn converse(
+async fn converse<K: Kv>(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    router: Router,
+    routes: Arc<Service<K>>,
     options: Arc<Options>,
     mut stopped: watch::Receiver<()>,
 ) {
@@ -177,7 +175,13 @@ async fn converse(
     let (head, stall) = (options.header_timeout, options.write_timeout);
     let guard = Guard::new(stream, head, stall, turns.clone());
     let ours = turns.clone();
-    let service = service_fn(move |request| answer(router.clone(), &ours, request));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (routes, turn) = (Arc::clone(&routes), ours.begin());
+        Box::pin(async move {
+            let response = routes.answer(request.map(Body::new)).await;
+            Ok::<_, Infallible>(response.map(|body| LastBody::new(body, turn)))
+        })
+    });
     let mut connection = Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.idle_timeout)
@@ -194,7 +198,7 @@ async fn converse(
                 if turns.is_settled() {
                     break Ok(());
                 }
-                Pin::new(&mut connection).graceful_shutdown();
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
         }
     };
@@ -222,16 +226,6 @@ fn last_failure(end: &End, error: Option<hyper::Error>, is_settled: bool) -> Opt
     let error = error.filter(|error| error.is_parse() && is_settled)?;
     let status = end.verdict.unwrap_or(StatusCode::BAD_REQUEST);
     Some(Failure::Rejected(status, error.to_string()))
-}
-
-type Answer = Pin<Box<dyn Future<Output = Result<Response<LastBody>, Infallible>> + Send>>;
-
-fn answer(router: Router, turns: &Turns, request: Request<Incoming>) -> Answer {
-    let turn = turns.begin();
-    Box::pin(async move {
-        let response = router.oneshot(request.map(Body::new)).await?;
-        Ok(response.map(|body| LastBody::new(body, turn)))
-    })
 }
 
 /// Tells a client that there is no room.

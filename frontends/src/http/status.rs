@@ -1,6 +1,8 @@
 //! The node as it sees itself. No key is touched and no leader is needed: this is what one asks
 //! when things go wrong.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
@@ -79,7 +81,7 @@ fn leader(cluster: &Cluster) -> Option<&Member> {
 /// `GET /status`, and with `?digest=true` a digest of all keys at `applied_index`, which costs a
 /// walk over them.
 pub(super) async fn status<K: Kv>(
-    State(app): State<App<K>>,
+    State(app): State<Arc<App<K>>>,
     uri: Uri,
 ) -> Result<Response, Failure> {
     let [digest] = params::query(&uri, ["digest"])?;
@@ -116,7 +118,7 @@ pub(super) async fn status<K: Kv>(
 }
 
 /// `GET /livez`: whether the node's loop still turns. A node that loads its log is alive.
-pub(super) async fn livez<K: Kv>(State(app): State<App<K>>) -> Result<Response, Failure> {
+pub(super) async fn livez<K: Kv>(State(app): State<Arc<App<K>>>) -> Result<Response, Failure> {
     match timeout(app.options.probe_timeout, app.kv.status(false)).await {
         Ok(Ok(_) | Err(Error::Unavailable(Unavailable::Loading))) => {
             Ok(body::json(StatusCode::OK, r#"{"status":"live"}"#))
@@ -128,7 +130,7 @@ pub(super) async fn livez<K: Kv>(State(app): State<App<K>>) -> Result<Response, 
 
 /// `GET /readyz`: whether requests for keys can be answered here, or at a leader this node can
 /// point to.
-pub(super) async fn readyz<K: Kv>(State(app): State<App<K>>) -> Result<Response, Failure> {
+pub(super) async fn readyz<K: Kv>(State(app): State<Arc<App<K>>>) -> Result<Response, Failure> {
     let cluster = app.kv.cluster().borrow().clone();
     if cluster.loading {
         return Err(Failure::Store(Error::Unavailable(Unavailable::Loading)));
