@@ -87,7 +87,7 @@ impl Cluster {
     fn turn(&mut self, id: NodeId) -> bool {
         let replica = self.replicas.get_mut(&id).unwrap();
         replica.set_time(self.wall_ms[&id]);
-        let Turn { messages, write, promises, outcomes, heavy, changes, .. } = replica.turn();
+        let Turn { messages, write, promises, outcomes, heavy, changes, .. } = replica.turn(|| 0);
         let quiet = messages.is_empty()
             && write.is_empty()
             && promises.is_empty()
@@ -360,7 +360,7 @@ fn an_installed_snapshot_replaces_the_keyspace_and_an_unwanted_one_does_not() {
         let replica = cluster.replicas.get_mut(&away).unwrap();
         replica.want_changes(true);
         replica.install(Envelope { from: leader, to: away, term, message }, keyspace);
-        replica.turn()
+        replica.turn(|| 0)
     };
     let turn = install(&mut cluster, meta.clone());
     assert_eq!(turn.write.snapshot.as_ref(), Some(&meta));

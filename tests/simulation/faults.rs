@@ -143,9 +143,11 @@ impl World {
             F::ClockSkew => Applied::No,
             F::ClockForward => self.set_clock(at, 3_600_000_000, 1000),
             F::ClockBack => self.set_clock(at, -3_600_000_000, 1000),
-            F::FastClock => self.set_clock(at, 0, 3000),
-            F::SlowClock => self.set_clock(at, 0, 300),
-            F::LeaderClockStops => self.set_clock(self.leader_or(at), 0, 50),
+            F::FastClock => self.set_clock(at, 0, self.plan.leases.bound(3000)),
+            F::SlowClock => self.set_clock(at, 0, self.plan.leases.bound(300)),
+            F::LeaderClockStops => {
+                self.set_clock(self.leader_or(at), 0, self.plan.leases.bound(50))
+            }
             F::SlowSyncs
             | F::HungSync
             | F::SyncError
