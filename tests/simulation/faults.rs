@@ -77,7 +77,9 @@ impl World {
         self.trace.note(self.now, &[7, fault as u64, at as u64], || {
             format!("{} ({name}) for {} ms", fault.name(), length / MS)
         });
-        match self.apply(fault, at, length) {
+        let applied = self.apply(fault, at, length);
+        self.try_promises(fault);
+        match applied {
             Applied::No => {}
             Applied::Done => self.count_fault(fault),
             Applied::Until(effect) => {

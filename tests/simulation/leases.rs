@@ -7,9 +7,11 @@ use raftkv::replica::LeaseReads;
 use raftkv_storage::types::Term;
 
 use crate::check::violation;
-use crate::plan::Fault;
+use crate::disk::Survival;
+use crate::plan::{Fault, MS};
 use crate::random::Random;
-use crate::world::World;
+use crate::server::Server;
+use crate::world::{ServerEvent, World};
 
 /// One turn with a lease in so many is one in which the process stands still, if processes do.
 const STANDS_STILL: u64 = 100;
@@ -73,6 +75,26 @@ impl World {
             Leases::Some => self.fault_random.one_in(2),
         };
         Options { lease_reads, ..self.plan.options.clone() }
+    }
+
+    /// When nobody hears the leader any more is when promises count. So just then, by chance, some
+    /// of those who gave them are told that its stream has ended, and some start anew.
+    pub(crate) fn try_promises(&mut self, fault: Fault) {
+        let leader = self.servers.iter().position(Server::leads);
+        let Some(leader) = leader.filter(|_| self.plan.leases != Leases::None) else { return };
+        if !matches!(fault, Fault::IsolateLeader | Fault::MuteLeader | Fault::PauseLeader) {
+            return;
+        }
+        for at in (0..self.servers.len()).filter(|at| *at != leader) {
+            match self.fault_random.below(3) {
+                0 => self.notify(at, MS, ServerEvent::StreamEnded(leader)),
+                1 if self.servers[at].process.is_some() => {
+                    self.crash(at, Survival::KeepAll);
+                    self.start_after(at, MS);
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Now and then a process with a lease stands still, in the middle of a turn.
