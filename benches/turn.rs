@@ -56,6 +56,7 @@ impl Leader {
                 Message::Heartbeat { round, .. } => Message::HeartbeatResponse {
                     round: *round,
                     last: self.raft.status().last.index,
+                    promise_us: 0,
                 },
                 _ => continue,
             };

@@ -4,6 +4,7 @@
 //! or a port is opened, and said in one line that names the flag.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -66,6 +67,11 @@ pub struct ServeArgs {
     #[arg(long, env = "RAFTKV_ELECTION_TIMEOUT_MS", default_value_t = 400, value_name = "MS")]
     #[arg(value_parser = clap::value_parser!(u32).range(100..=60_000))]
     pub election_timeout_ms: u32,
+    /// How a leader makes sure before a read that it still leads: by a round of messages, or by
+    /// a lease, which costs none but relies on clocks that run alike within 10 %, and on failover
+    /// only after the whole election timeout
+    #[arg(long, env = "RAFTKV_READ_MODE", value_enum, default_value_t, value_name = "MODE")]
+    pub read_mode: ReadMode,
     /// If the log or a snapshot is damaged or gone, set it aside and take everything from the
     /// leader; without damage this changes nothing
     #[arg(long, env = "RAFTKV_REPAIR", value_parser = FalseyValueParser::new())]
@@ -89,6 +95,25 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// How a leader makes sure, before it answers a read, that it still leads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ReadMode {
+    /// It asks, and a majority answers.
+    #[default]
+    ReadIndex,
+    /// A majority has promised it some time. Without that, it asks.
+    Lease,
+}
+
+impl fmt::Display for ReadMode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::ReadIndex => "read-index",
+            Self::Lease => "lease",
+        })
+    }
 }
 
 /// A node's configuration: complete, and free of contradictions.
@@ -116,6 +141,8 @@ pub struct Config {
     pub snapshot_log_bytes: usize,
     /// The least election timeout in milliseconds.
     pub election_timeout_ms: u32,
+    /// How reads are made sure of.
+    pub read_mode: ReadMode,
     /// Whether what is damaged on the disk is set aside and taken from the leader.
     pub repair: bool,
 }
@@ -196,6 +223,7 @@ impl ServeArgs {
             wal_segment_bytes: to_usize("--wal-segment-bytes", self.wal_segment_bytes)?,
             snapshot_log_bytes: to_usize("--snapshot-log-bytes", self.snapshot_log_bytes)?,
             election_timeout_ms: self.election_timeout_ms,
+            read_mode: self.read_mode,
             repair: self.repair,
         })
     }

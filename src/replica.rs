@@ -10,7 +10,10 @@
 //! - *unknown*: it was appended, and leadership was lost before it was known to be committed.
 //!
 //! Order within a turn: committed entries are applied, then the reads confirmed with them are
-//! answered, so that applied ≥ read index by the order of two lines.
+//! answered, so that applied ≥ read index by the order of two lines. Reads on a lease come last,
+//! and are told only if it still holds when they are done.
+
+mod lease;
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
@@ -26,6 +29,8 @@ use raftkv_storage::types::{
 use crate::raft::{
     Envelope, Message, NotLeader, Options, Raft, ReadId, Recovered, Role, Status, Write,
 };
+
+pub use lease::LeaseReads;
 
 /// The largest payload of one log entry. One socket read is at most one request limit (16 MiB)
 /// large, and encodes to little more.
@@ -104,6 +109,7 @@ pub struct Replica {
     /// The entry that moves the time past the next deadline, while it is under way.
     time_entry: Option<EntryId>,
     clock: Clock,
+    leases: LeaseReads,
     /// The snapshot whose installation the core decides about in this turn.
     incoming: Option<(SnapshotMeta, Keyspace)>,
     garbage: Vec<Garbage>,
@@ -162,6 +168,7 @@ impl Replica {
             leads: None,
             time_entry: None,
             clock: Clock::default(),
+            leases: LeaseReads::default(),
             incoming: None,
             garbage: Vec::new(),
             seed,
@@ -269,8 +276,9 @@ impl Replica {
         self.raft.report_stream_ended(from);
     }
 
-    /// Takes the effects of all events since the last turn.
-    pub fn turn(&mut self) -> Turn {
+    /// Takes the effects of all events since the last turn. `now_us` reads the clock of
+    /// [`Replica::set_now`].
+    pub fn turn(&mut self, now_us: impl FnOnce() -> u64) -> Turn {
         self.move_time();
         let ready = self.raft.ready();
         if let Some(meta) = &ready.write.snapshot {
@@ -287,6 +295,7 @@ impl Replica {
         for ReadId(id) in ready.reads {
             self.answer(RequestId(id), &mut heavy);
         }
+        self.answer_on_lease(&ready.leased, now_us, &mut heavy);
         self.note_leadership();
         while let Some(unlinked) = self.keyspace.take_garbage() {
             self.garbage.push(Box::new(unlinked));

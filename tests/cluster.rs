@@ -200,11 +200,26 @@ fn a_follower_behind_the_log_catches_up_by_a_snapshot() {
 
 #[test]
 fn a_paused_leader_serves_no_stale_read() {
-    let cluster = Cluster::start(3, &[]);
+    for mode in ["read-index", "lease"] {
+        serves_no_stale_read(mode);
+    }
+}
+
+fn serves_no_stale_read(mode: &str) {
+    let cluster = Cluster::start(3, &["--read-mode", mode]);
     for round in 0..3 {
         let old = cluster.leader();
         let mut on_old = cluster.nodes[old].resp();
         on_old.call(&["SET", "k", &format!("before {round}")]).unwrap();
+        if mode == "lease" {
+            wait_for("a lease", || {
+                cluster.nodes[old].status().filter(|status| status["lease_held"] == true)
+            });
+            on_old.call(&["GET", "k"]).unwrap();
+            let info = on_old.call(&["INFO", "raftkv"]).unwrap();
+            let reads = info.text().unwrap().split("lease_reads:").nth(1);
+            assert!(reads.is_some_and(|reads| !reads.starts_with('0')), "{info:?}");
+        }
         cluster.nodes[old].signal(Signal::STOP);
         // Asked while it cannot answer, and answered by whoever it is when it wakes.
         on_old.send(&["GET", "k"]).unwrap();

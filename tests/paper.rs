@@ -97,7 +97,7 @@ fn s5_1_starts_as_follower() {
 #[test]
 fn s5_1_larger_term_deposes() {
     let mut cluster = led();
-    hand(&mut cluster, "n2", 9, Message::HeartbeatResponse { round: 0, last: 0 });
+    hand(&mut cluster, "n2", 9, Message::HeartbeatResponse { round: 0, last: 0, promise_us: 0 });
     assert_eq!((status(&cluster, "n1").role, status(&cluster, "n1").term), (Role::Follower, 9));
 }
 
@@ -390,7 +390,7 @@ fn s8_no_read_before_the_no_op_is_committed() {
     recover(&mut cluster, "n2", &[1, 1], 1);
     cluster.elect_without_append(id("n1"));
     assert!(cluster.read(id("n1"), 1));
-    let answer = Message::HeartbeatResponse { round: 0, last: 2 };
+    let answer = Message::HeartbeatResponse { round: 0, last: 2, promise_us: 0 };
     for peer in ["n2", "n3"] {
         assert!(hand(&mut cluster, peer, 2, answer.clone()).reads.is_empty());
     }
@@ -404,7 +404,7 @@ fn s8_no_read_before_the_no_op_is_committed() {
 fn thesis_6_4_read_needs_a_majority_that_answers_later() {
     let mut cluster = led();
     assert!(cluster.read(id("n1"), 1));
-    let answer = |round| Message::HeartbeatResponse { round, last: 2 };
+    let answer = |round| Message::HeartbeatResponse { round, last: 2, promise_us: 0 };
     assert!(hand(&mut cluster, "n2", 1, answer(0)).reads.is_empty(), "sent before the read");
     assert_eq!(hand(&mut cluster, "n2", 1, answer(1)).reads.len(), 1);
 }
@@ -414,7 +414,7 @@ fn thesis_6_4_read_needs_a_majority_that_answers_later() {
 fn thesis_6_4_deposed_leader_reads_nothing() {
     let mut cluster = led();
     cluster.read(id("n1"), 1);
-    let answer = Message::HeartbeatResponse { round: 1, last: 9 };
+    let answer = Message::HeartbeatResponse { round: 1, last: 9, promise_us: 0 };
     assert!(hand(&mut cluster, "n2", 2, answer.clone()).reads.is_empty());
     assert!(hand(&mut cluster, "n3", 2, answer).reads.is_empty());
     assert!(!cluster.read(id("n1"), 2));

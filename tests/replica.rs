@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use raftkv::raft::{Envelope, Message, Options, Recovered, Role};
-use raftkv::replica::{ENTRY_BYTES_MAX, Outcome, Replica, RequestId, Turn};
+use raftkv::replica::{ENTRY_BYTES_MAX, LeaseReads, Outcome, Replica, RequestId, Turn};
 use raftkv_frontends::{Error, Unavailable};
 use raftkv_storage::keyspace::changes::{Change, NOBODY};
 use raftkv_storage::keyspace::command::{self, Batch};
@@ -39,16 +39,22 @@ struct Cluster {
     network: VecDeque<Envelope>,
     outcomes: BTreeMap<RequestId, Vec<Outcome>>,
     wall_ms: BTreeMap<NodeId, u64>,
+    /// What the clock shows that counts leases.
+    now_us: u64,
     changes: BTreeMap<NodeId, Vec<Change>>,
     next: u64,
 }
 
 impl Cluster {
     fn new(names: &[&str]) -> Self {
+        Self::with(names, &Options::default())
+    }
+
+    fn with(names: &[&str], options: &Options) -> Self {
         let ids: Vec<NodeId> = names.iter().map(|name| node(name)).collect();
         let bootstrap = Configuration::bootstrap(ids.iter().copied());
         let replica = |(seed, id): (u64, &NodeId)| {
-            let (options, recovered) = (Options::default(), Recovered::default());
+            let (options, recovered) = (options.clone(), Recovered::default());
             let keyspace = Keyspace::default();
             (*id, Replica::new(*id, options, bootstrap.clone(), recovered, keyspace, seed))
         };
@@ -59,6 +65,7 @@ impl Cluster {
             outcomes: BTreeMap::new(),
             wall_ms: ids.iter().map(|id| (*id, 1_000_000)).collect(),
             changes: BTreeMap::new(),
+            now_us: 0,
             next: 0,
         }
     }
@@ -87,7 +94,9 @@ impl Cluster {
     fn turn(&mut self, id: NodeId) -> bool {
         let replica = self.replicas.get_mut(&id).unwrap();
         replica.set_time(self.wall_ms[&id]);
-        let Turn { messages, write, promises, outcomes, heavy, changes, .. } = replica.turn();
+        replica.set_now(self.now_us);
+        let Turn { messages, write, promises, outcomes, heavy, changes, .. } =
+            replica.turn(|| self.now_us);
         let quiet = messages.is_empty()
             && write.is_empty()
             && promises.is_empty()
@@ -110,6 +119,7 @@ impl Cluster {
 
     fn tick(&mut self, ticks: usize) {
         for _ in 0..ticks {
+            self.now_us += 10_000;
             self.replicas.values_mut().for_each(Replica::tick);
             self.settle();
         }
@@ -360,7 +370,7 @@ fn an_installed_snapshot_replaces_the_keyspace_and_an_unwanted_one_does_not() {
         let replica = cluster.replicas.get_mut(&away).unwrap();
         replica.want_changes(true);
         replica.install(Envelope { from: leader, to: away, term, message }, keyspace);
-        replica.turn()
+        replica.turn(|| 0)
     };
     let turn = install(&mut cluster, meta.clone());
     assert_eq!(turn.write.snapshot.as_ref(), Some(&meta));
@@ -408,4 +418,34 @@ fn changes_are_told_until_leadership_is_lost() {
     cluster.cut_off.insert(leader);
     cluster.tick(200);
     assert_eq!(cluster.changes[&leader], [all], "what others change now is not heard of");
+}
+
+/// The process stands still between a read and its answer, and another may lead by then.
+#[test]
+fn a_read_that_outlasts_its_lease_takes_a_round() {
+    let options = Options { lease_reads: true, ..Options::default() };
+    let mut cluster = Cluster::with(&["A", "B", "C"], &options);
+    let leader = cluster.elect();
+    cluster.run(leader, "SET k v").unwrap();
+    cluster.tick(5);
+    let lease_reads = |cluster: &Cluster| {
+        let LeaseReads { answered, too_late } = cluster.replicas[&leader].lease_reads();
+        (answered, too_late)
+    };
+    // Light and heavy.
+    for (at, command) in (1..).zip(["GET k", "KEYS *"]) {
+        cluster.tick(5);
+        cluster.run(leader, command).unwrap();
+        assert_eq!(lease_reads(&cluster), (at, at - 1), "{command} takes no round");
+        let request = cluster.submit(leader, command);
+        let after = cluster.now_us + 400_000;
+        let replica = cluster.replicas.get_mut(&leader).unwrap();
+        let turn = replica.turn(|| after);
+        assert!(turn.outcomes.is_empty() && turn.heavy.is_empty(), "{command} is not told");
+        assert_eq!(lease_reads(&cluster), (at, at));
+        cluster.now_us = after;
+        cluster.settle();
+        assert!(cluster.outcome(request).unwrap().is_ok(), "{command} took a round");
+        assert_eq!(lease_reads(&cluster), (at, at));
+    }
 }

@@ -38,6 +38,9 @@ enum Command {
         inflight: Option<usize>,
         #[arg(key)]
         trailing: Option<usize>,
+        /// `yes`: reads are on leases.
+        #[arg(key, optional)]
+        lease: String,
     },
     /// A server starts from this disk. The log is given as the terms of its entries.
     Recover {
@@ -62,6 +65,8 @@ enum Command {
     ForgetLeader,
     /// One server, or `all` in turn with everything delivered.
     Tick(String, #[arg(optional)] u32),
+    /// A server's clock goes on by so many milliseconds, and it does nothing.
+    Wait(String, u64),
     /// Commands of one turn.
     Propose {
         node: String,
@@ -123,6 +128,9 @@ enum Command {
         round: u64,
         #[arg(key, optional)]
         commit: Index,
+        /// In milliseconds.
+        #[arg(key, optional)]
+        promise: u64,
     },
     Persisted(String, String),
     Status(#[arg(optional)] String),
@@ -199,7 +207,8 @@ impl Script {
             Some(last) if log.is_empty() => (last, Vec::new()),
             _ => (EntryId::default(), entries(1, log)?),
         };
-        let recovered = Recovered { hard_state, snapshot, base, entries, is_recovering };
+        let recovered =
+            Recovered { hard_state, snapshot, base, entries, is_recovering, promised_us: 0 };
         self.cluster.recover(id(node), recovered);
         Ok(())
     }
@@ -248,6 +257,7 @@ impl Script {
                 append_bytes,
                 inflight,
                 trailing,
+                lease,
             } => {
                 let set = |names: &str| {
                     names.split(' ').filter(|name| !name.is_empty()).map(id).collect()
@@ -259,6 +269,7 @@ impl Script {
                     Options { trailing_bytes: trailing.unwrap_or(0), ..Default::default() };
                 options.append_bytes_max = append_bytes.unwrap_or(options.append_bytes_max);
                 options.inflight_messages_max = inflight.unwrap_or(options.inflight_messages_max);
+                options.lease_reads = lease == "yes";
                 self.cluster = Cluster::new(configuration, options, 1);
                 self.cluster.sync_at_once = sync != "manual";
             }
@@ -275,7 +286,7 @@ impl Script {
     /// Commands that do what no server does. Returns whether it was one.
     fn tamper(&mut self, command: &Command) -> Result<bool, Box<dyn Error>> {
         match command {
-            Command::Forge { from, to, term, kind, prev, log, index, round, commit } => {
+            Command::Forge { from, to, term, kind, prev, log, index, round, commit, promise } => {
                 let prev = entry_id(prev)?;
                 let message = match kind.as_str() {
                     "AppendEntries" => {
@@ -292,7 +303,8 @@ impl Script {
                     }
                     "Heartbeat" => Message::Heartbeat { commit: *commit, round: *round },
                     "HeartbeatResponse" => {
-                        Message::HeartbeatResponse { round: *round, last: *index }
+                        let promise_us = promise * 1_000;
+                        Message::HeartbeatResponse { round: *round, last: *index, promise_us }
                     }
                     "RequestRecoveryResponse" => {
                         Message::RequestRecoveryResponse { nonce: *round, last: *index }
@@ -336,6 +348,7 @@ impl Script {
             Command::Tick(node, count) => {
                 (0..(*count).max(1)).for_each(|_| cluster.tick(id(node)));
             }
+            Command::Wait(node, ms) => cluster.wait(id(node), ms * 1_000),
             Command::Propose { node, commands } => {
                 for command in commands {
                     let command = Bytes::from(command.clone());

@@ -61,7 +61,9 @@ fn message() -> impl Strategy<Value = Message> {
         n().prop_map(|matched| Message::AppendEntriesResponse { matched }),
         (n(), id()).prop_map(|(rejected, hint)| Message::AppendEntriesRejected { rejected, hint }),
         (n(), n()).prop_map(|(commit, round)| Message::Heartbeat { commit, round }),
-        (n(), n()).prop_map(|(round, last)| Message::HeartbeatResponse { round, last }),
+        (n(), n(), n()).prop_map(|(round, last, promise_us)| {
+            Message::HeartbeatResponse { round, last, promise_us }
+        }),
         (n(), n()).prop_map(|(nonce, last)| Message::RequestRecovery { nonce, last }),
         (n(), n()).prop_map(|(nonce, last)| Message::RequestRecoveryResponse { nonce, last }),
         n().prop_map(|matched| Message::InstallSnapshotResponse { matched }),

@@ -199,6 +199,8 @@ pub struct Status {
     /// Whether the node has lost what it acknowledged, and neither votes nor leads until it has it
     /// back.
     pub recovering: bool,
+    /// How reads on a lease fare; `None` where every read takes a round.
+    pub lease: Option<Lease>,
     /// Keys.
     pub keys: usize,
     /// Keys with a deadline.
@@ -207,6 +209,17 @@ pub struct Status {
     pub peers: Vec<PeerStatus>,
     /// The digest of the keyspace at `applied_index`, if asked for.
     pub digest: Option<u128>,
+}
+
+/// How reads on a lease fare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Whether the node leads and has been promised that nobody else is elected for now.
+    pub held: bool,
+    /// The reads that were answered on the strength of that.
+    pub reads: u64,
+    /// The reads that were done too late for it, and took a round.
+    pub reads_too_late: u64,
 }
 
 /// What is known of another member: on a leader all of it, on others whether it lives, by what

@@ -288,7 +288,7 @@ async fn status_shows_the_node_as_it_sees_itself() {
             r#"{{"id":"A","cluster_id":"00000000000000000000000000000abc","version":"{version}","#,
             r#""role":"leader","term":7,"#,
             r#""leader":{{"id":"A","http":"http://127.0.0.1:8001","resp":"127.0.0.1:7001"}},"#,
-            r#""loading":false,"recovering":false,"commit_index":42,"applied_index":41,"last_log_index":43,"#,
+            r#""loading":false,"recovering":false,"read_mode":"read-index","commit_index":42,"applied_index":41,"last_log_index":43,"#,
             r#""snapshot_index":30,"log_bytes":999,"keys":5,"expiring_keys":1,"#,
             r#""peers":[{{"id":"B","live":true,"match_index":40,"behind":2,"state":"replicate"}}]}}"#
         ),

@@ -19,6 +19,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::mpsc;
 
+use crate::config::ReadMode;
+
 /// How long the nodes may take to stop before they are killed.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -45,6 +47,9 @@ pub struct DevArgs {
     #[arg(long, env = "RAFTKV_RESP_PORT", default_value_t = 7001, value_name = "PORT")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=65526))]
     resp_port: u16,
+    /// How a leader makes sure before a read that it still leads; see `raftkv serve --help`
+    #[arg(long, env = "RAFTKV_READ_MODE", value_enum, default_value_t, value_name = "MODE")]
+    read_mode: ReadMode,
 }
 
 /// Signals that come closer together are one wish to stop: some programs send it to a process and
@@ -191,6 +196,7 @@ impl Cluster {
                 ("--grpc-peers", list(2, Some(*id))),
                 ("--http-peers", list(1, None)),
                 ("--resp-peers", list(0, None)),
+                ("--read-mode", args.read_mode.to_string()),
             ];
             let flags = flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
             let role = "starting".to_owned();

@@ -9,7 +9,7 @@ mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use raftkv_frontends::{Cluster, Error, Unavailable};
 use raftkv_storage::keyspace::command::Batch;
@@ -18,6 +18,7 @@ use raftkv_storage::types::{ClusterId, NodeId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::clock;
 use super::disk::{Disk, Done};
 use super::followers::Following;
 use super::handle::{Observed, Request};
@@ -175,7 +176,8 @@ impl Driver {
             // Whoever is ready to ask or answer does so first: a turn costs as much however much it
             // is for.
             tokio::task::yield_now().await;
-            self.replica.set_time(now_ms());
+            self.replica.set_time(clock::wall_ms());
+            self.replica.set_now(clock::now_us());
             match event {
                 Event::Stop => return Ok(()),
                 Event::Done(done) => self.handle_done(done)?,
@@ -205,7 +207,7 @@ impl Driver {
 
     fn wake_in(&self) -> Option<Duration> {
         let wake_ms = self.replica.wake_at_ms()?;
-        Some(Duration::from_millis(wake_ms.saturating_sub(now_ms())))
+        Some(Duration::from_millis(wake_ms.saturating_sub(clock::wall_ms())))
     }
 
     fn handle_done(&mut self, done: Done) -> Result<(), Fatal> {
@@ -439,10 +441,4 @@ fn gather<T>(source: &mut mpsc::Receiver<T>, events: &mut Vec<T>) {
             Err(_) => return,
         }
     }
-}
-
-/// Returns the wall clock in milliseconds since 1970. Safety never depends on it.
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

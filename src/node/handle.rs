@@ -7,6 +7,7 @@ use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::command::Batch;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
+use super::clock;
 use crate::replica::{Outcome, Replica, Turn};
 
 /// Requests that wait for the loop's next turn. A connection has one under way at a time, and waits
@@ -53,7 +54,7 @@ impl Observed {
     pub(crate) fn turn(&self, replica: &mut Replica) -> Turn {
         let observer = self.0.get().filter(|observer| observer.is_watching());
         replica.want_changes(observer.is_some());
-        let turn = replica.turn();
+        let turn = replica.turn(clock::now_us);
         if let Some(observer) = observer.filter(|_| !turn.changes.is_empty()) {
             observer.changed(&turn.changes);
         }

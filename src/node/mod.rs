@@ -10,6 +10,7 @@
 //! to another thread costs more than carrying it out.
 
 mod accept;
+mod clock;
 mod connections;
 mod disk;
 mod driver;
@@ -32,7 +33,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, watch};
 use tonic::transport::Endpoint;
 
-use crate::config::Config;
+use crate::config::{Config, ReadMode};
 use crate::persist::{self, Writer};
 use crate::raft::{Options, Recovered};
 use crate::replica::Replica;
@@ -179,7 +180,14 @@ async fn open(
     let wal_options =
         WalOptions { segment_bytes: config.wal_segment_bytes, ..WalOptions::new(config.node) };
     let recover = if config.repair { persist::repair } else { persist::recover };
-    let opened = tokio::task::spawn_blocking(move || recover(data_dir, wal_options))
+    let options = options(config);
+    let promise_us = options.promise_us();
+    let open = move || {
+        let mut opened = recover(data_dir, wal_options)?;
+        opened.data_dir.record_promise(promise_us)?;
+        Ok(opened)
+    };
+    let opened = tokio::task::spawn_blocking(open)
         .await
         .context("recovering")?
         .map_err(|error| advise(error, config))?;
@@ -193,14 +201,8 @@ async fn open(
     let snapshots =
         Snapshots::new(snapshot_dir.clone(), config.snapshot_log_bytes, last, taken_sender);
     let newest = opened.snapshot.zip(opened.recovered.snapshot.clone());
-    let replica = Replica::new(
-        config.node,
-        options(config),
-        bootstrap,
-        opened.recovered,
-        opened.keyspace,
-        seed(),
-    );
+    let replica =
+        Replica::new(config.node, options, bootstrap, opened.recovered, opened.keyspace, seed());
     // What the directory says: a log without a snapshot has to be committed anew before it counts.
     let identity = opened.data_dir.cluster();
     let endpoints = endpoints(config)?;
@@ -270,6 +272,8 @@ fn options(config: &Config) -> Options {
     let tick_ms = u32::try_from(TICK.as_millis()).expect("a tick is a few milliseconds");
     let least = config.election_timeout_ms / tick_ms;
     Options {
+        tick_us: u64::from(tick_ms) * 1_000,
+        lease_reads: config.read_mode == ReadMode::Lease,
         election_ticks: least..least * 2,
         heartbeat_ticks: (least / 8).max(1),
         ..Options::default()

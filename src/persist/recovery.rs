@@ -134,7 +134,9 @@ fn reconcile(mut data_dir: DataDir, found: Found) -> Result<Opened, Error> {
     let keys = keyspace.view().len();
     tracing::info!(snapshot = %last, entries = entries.len(), keys, is_recovering, "recovered");
     let (snapshot, meta) = newest.map(|newest| (newest.place, newest.meta)).unzip();
-    let recovered = Recovered { hard_state, snapshot: meta, base, entries, is_recovering };
+    let promised_us = data_dir.promise_us();
+    let recovered =
+        Recovered { hard_state, snapshot: meta, base, entries, is_recovering, promised_us };
     check_cluster(&data_dir, &wal, &recovered)?;
     data_dir.record_vote(hard_state, is_recovering)?;
     data_dir.record_identity(wal.cluster())?;

@@ -27,7 +27,7 @@ impl Raft {
     /// Lets time pass for a server that does not lead.
     pub(super) fn tick_election(&mut self) {
         self.election_elapsed = self.election_elapsed.saturating_add(1);
-        if self.election_elapsed >= self.election_timeout {
+        if self.election_elapsed >= self.election_timeout && !self.has_promised() {
             self.campaign();
         }
     }
@@ -102,7 +102,7 @@ impl Raft {
     /// Who asks need not be a member as far as we know: our configuration may be the older one
     /// (thesis §4.2.2). The votes are weighed by whoever counts them.
     pub(super) fn handle_pre_vote(&mut self, from: NodeId, term: Term, last: EntryId) {
-        let granted = term > self.term() && self.would_vote_for(last);
+        let granted = term > self.term() && self.would_vote_for(last) && !self.has_promised();
         let message = Message::RequestVoteResponse { pre: true, granted };
         if granted {
             // In the term that was asked for, which is not ours.
@@ -113,9 +113,10 @@ impl Raft {
     }
 
     /// Votes, in our own term: once, and for no log that is behind ours (§5.4.1). The vote leaves
-    /// when it is durable.
-    pub(super) fn handle_request_vote(&mut self, from: NodeId, last: EntryId) {
+    /// when it is durable. A promise to the leader does not bind when the leader itself wants it.
+    pub(super) fn handle_request_vote(&mut self, from: NodeId, last: EntryId, transfer: bool) {
         let free = self.hard_state.vote.is_none_or(|vote| vote == from);
+        let free = free && (transfer || !self.has_promised());
         let granted = free && self.would_vote_for(last);
         let message = Message::RequestVoteResponse { pre: false, granted };
         if granted {

@@ -82,6 +82,9 @@ pub enum Message {
         round: Round,
         /// The last index of the follower's log; the leader sees from it that messages were lost.
         last: Index,
+        /// For so many microseconds this server elects nobody but whom the leader chooses; zero if
+        /// it promises nothing (thesis §6.4.1).
+        promise_us: u64,
     },
     /// The leader hands over: the receiver is to campaign at once (thesis §3.10).
     TimeoutNow,

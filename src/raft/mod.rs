@@ -31,6 +31,7 @@
 //!  progress.rs                    how fast a follower is sent to
 //!  log.rs            §5.3         Log Matching
 //!  read.rs           §8           reads without the log (thesis §6.4)
+//!  lease.rs                       reads without a round (thesis §6.4.1)
 //!  snapshot.rs       §7           how the log stays short
 //!  transfer.rs                    how a leader hands over (thesis §3.10)
 //!  recovery.rs                    how a server with a damaged disk gets its vote back
@@ -87,6 +88,7 @@
 
 mod configuration;
 mod election;
+mod lease;
 mod log;
 pub mod message;
 pub mod options;
@@ -109,6 +111,7 @@ use raftkv_storage::types::{
 };
 
 use configuration::Configurations;
+use lease::Lease;
 use log::Log;
 use progress::Progress;
 use random::Random;
@@ -139,6 +142,9 @@ pub struct Recovered {
     pub entries: Vec<Entry>,
     /// Whether more was acknowledged than this, and lost.
     pub is_recovering: bool,
+    /// For how long, in microseconds, this server may have promised to elect nobody; the most there
+    /// is when that is not known any more.
+    pub promised_us: u64,
 }
 
 /// This server does not lead, so it has done nothing.
@@ -180,6 +186,10 @@ pub struct Raft {
     election_elapsed: u32,
     /// How many of them are too many, this time.
     election_timeout: u32,
+    /// For so many ticks more this server has promised to elect nobody (thesis §6.4.1).
+    promised_ticks: u32,
+    /// The time that was last told.
+    now_us: Option<u64>,
 
     /// The hard state as it was last handed out to be written.
     written_hard_state: HardState,
@@ -207,6 +217,7 @@ struct Leader {
     heartbeat_elapsed: u32,
     heartbeat_due: bool,
     reads: Reads,
+    lease: Lease,
     transfer: Option<Transfer>,
 }
 
@@ -218,6 +229,7 @@ impl Leader {
             heartbeat_elapsed: 0,
             heartbeat_due: false,
             reads: Reads::default(),
+            lease: Lease::default(),
             transfer: None,
         }
     }
@@ -237,6 +249,7 @@ impl Raft {
     ) -> Self {
         assert!(!options.election_ticks.is_empty(), "an election timeout is drawn from a range");
         assert!(options.heartbeat_ticks > 0, "heartbeats have a distance");
+        assert!(options.tick_us > 0, "a tick has a length");
         assert!(options.inflight_messages_max > 0, "a window lets at least one message through");
         let (snapshot, configuration) = match recovered.snapshot {
             Some(meta) => (meta.last, meta.configuration),
@@ -269,12 +282,15 @@ impl Raft {
             recovering: None,
             election_elapsed: 0,
             election_timeout: 0,
+            promised_ticks: 0,
+            now_us: None,
             written_hard_state: recovered.hard_state,
             written_index: last.index,
             persisted_index: last.index,
             effects: Ready::default(),
         };
         raft.reset_election_timer();
+        raft.keep_promise(recovered.promised_us);
         if recovered.is_recovering {
             let nonce = raft.random.next();
             raft.recovering = Some(Recovering::new(nonce));
@@ -288,6 +304,7 @@ impl Raft {
 
     /// Lets one tick of time pass.
     pub fn tick(&mut self) {
+        self.promised_ticks = self.promised_ticks.saturating_sub(1);
         match self.role {
             RoleState::Leader(_) => self.tick_leader(),
             _ => self.tick_election(),
@@ -312,11 +329,11 @@ impl Raft {
             _ => {}
         }
         // The rule for all servers (§5.1, Figure 2): whoever hears of a newer term begins it as a
-        // follower. Except by a candidate, while there is nothing wrong with the leader and it has
-        // not asked for it.
+        // follower. Except by a candidate, while there is nothing wrong with the leader, or it was
+        // promised its time, and it has not asked for it.
         if term > self.term() {
             let disturbs = matches!(message, Message::RequestVote { transfer: false, .. });
-            if disturbs && self.has_live_leader() {
+            if disturbs && (self.has_live_leader() || self.has_promised()) {
                 return;
             }
             self.become_follower(term, None);
@@ -330,7 +347,9 @@ impl Raft {
     /// Handles a message of our own term.
     fn handle(&mut self, from: NodeId, message: Message) {
         match message {
-            Message::RequestVote { pre: false, last, .. } => self.handle_request_vote(from, last),
+            Message::RequestVote { pre: false, last, transfer } => {
+                self.handle_request_vote(from, last, transfer);
+            }
             Message::RequestVoteResponse { pre: false, granted: true } => {
                 self.handle_vote_granted(from);
             }
@@ -346,8 +365,8 @@ impl Raft {
             }
             Message::Heartbeat { commit, round } => self.handle_heartbeat(from, commit, round),
             Message::TimeoutNow => self.handle_timeout_now(from),
-            Message::HeartbeatResponse { round, last } => {
-                self.handle_heartbeat_response(from, round, last);
+            Message::HeartbeatResponse { round, last, promise_us } => {
+                self.handle_heartbeat_response(from, round, last, promise_us);
             }
             Message::RequestRecovery { nonce, last } => {
                 self.handle_request_recovery(from, nonce, last);
@@ -374,7 +393,7 @@ impl Raft {
                 Message::AppendEntriesRejected { rejected: prev.index, hint: last }
             }
             Message::Heartbeat { round, .. } => {
-                Message::HeartbeatResponse { round, last: last.index }
+                Message::HeartbeatResponse { round, last: last.index, promise_us: 0 }
             }
             Message::InstallSnapshot { .. } => Message::InstallSnapshotResponse { matched: 0 },
             Message::RequestVoteResponse { .. }
@@ -399,6 +418,7 @@ impl Raft {
 
     /// Ends the turn: takes all effects since the last call.
     pub fn ready(&mut self) -> Ready {
+        self.release_on_lease();
         self.begin_read_round();
         self.send_to_followers();
         self.advance_transfer();

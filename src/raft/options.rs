@@ -4,6 +4,11 @@
 /// than by need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
+    /// The length of a tick, in microseconds. Only promises are told in anything but ticks.
+    pub tick_us: u64,
+    /// Whether this server reads on a lease while it leads, and promises one to whom it follows
+    /// (`lease.rs`). Otherwise each read takes a round (`read.rs`).
+    pub lease_reads: bool,
     /// Ticks without a leader until a follower campaigns: the least and, exclusive, the most.
     /// Drawn anew each time (§5.2).
     pub election_ticks: std::ops::Range<u32>,
@@ -21,10 +26,12 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Ticks are thought of as 10 ms: an election after 400 to 800 ms without a leader, a heartbeat
+    /// Ticks of 10 ms: an election after 400 to 800 ms without a leader, a heartbeat
     /// every 50 ms.
     fn default() -> Self {
         Self {
+            tick_us: 10_000,
+            lease_reads: false,
             election_ticks: 40..80,
             heartbeat_ticks: 5,
             append_bytes_max: 1 << 20,

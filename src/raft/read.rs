@@ -30,9 +30,11 @@ pub(super) struct Reads {
     /// The last round that was begun.
     pub(super) round: Round,
     /// Reads for which no round has begun yet.
-    queued: Vec<ReadId>,
-    /// Reads that wait for that round to be answered.
-    waiting: Vec<ReadId>,
+    pub(super) queued: Vec<ReadId>,
+    /// Reads that wait for a round to be answered.
+    pub(super) waiting: Vec<ReadId>,
+    /// That round; any later one will do as well.
+    asked: Round,
 }
 
 impl Raft {
@@ -48,18 +50,24 @@ impl Raft {
         Ok(())
     }
 
+    /// Returns whether this leader knows what its predecessors committed (§8).
+    pub(super) fn knows_commit(&self) -> bool {
+        self.log.term_at(self.commit_index) == Some(self.term())
+    }
+
     /// Begins one round for all queued reads, if there are any and the leader may serve reads
     /// already. Not while a round is on its way: under load, those who ask meanwhile share the
     /// next, and a round costs as much however many reads it is for. One that was lost is repeated
     /// by the next heartbeat.
     pub(super) fn begin_read_round(&mut self) {
-        let knows_commit = self.log.term_at(self.commit_index) == Some(self.term());
+        let knows_commit = self.knows_commit();
         let RoleState::Leader(leader) = &mut self.role else { return };
         let reads = &mut leader.reads;
         if reads.queued.is_empty() || !reads.waiting.is_empty() || !knows_commit {
             return;
         }
         reads.round += 1;
+        reads.asked = reads.round;
         std::mem::swap(&mut reads.waiting, &mut reads.queued);
         leader.heartbeat_due = true;
         // A leader without peers is its own majority.
@@ -75,12 +83,19 @@ impl Raft {
         let last = self.log.last().index;
         // The leader has sent no more than what this log is known to hold; a broken one may have.
         self.commit_to(commit.min(last));
-        self.send_answer(from, Message::HeartbeatResponse { round, last });
+        let promise_us = self.give_promise();
+        self.send_answer(from, Message::HeartbeatResponse { round, last, promise_us });
         self.request_recovery(from);
     }
 
     /// Counts the answer.
-    pub(super) fn handle_heartbeat_response(&mut self, from: NodeId, round: Round, last: u64) {
+    pub(super) fn handle_heartbeat_response(
+        &mut self,
+        from: NodeId,
+        round: Round,
+        last: u64,
+        promise_us: u64,
+    ) {
         let RoleState::Leader(leader) = &mut self.role else { return };
         let Some(progress) = leader.peers.get_mut(&from) else { return };
         if round > leader.reads.round {
@@ -89,6 +104,7 @@ impl Raft {
         progress.silent_ticks = 0;
         progress.round = progress.round.max(round);
         progress.answered_heartbeat(last, &self.options);
+        self.handle_promise(from, round, promise_us);
         self.confirm_reads();
     }
 
@@ -102,7 +118,7 @@ impl Raft {
         let answered = quorum_reached(self.configurations.in_force(), |id| {
             if id == self.id { reads.round } else { leader.peers.get(&id).map_or(0, |p| p.round) }
         });
-        if answered == reads.round {
+        if answered >= reads.asked {
             self.effects.reads.append(&mut reads.waiting);
         }
     }

@@ -8,6 +8,7 @@
 //!                                        first in, first out
 //!  committed  apply, in order
 //!  reads      answer after `committed`   applied ≥ read index by the order of two lines
+//!  leased     the same                   if the lease still holds when that is done
 //! ```
 
 use raftkv_storage::types::{Entry, HardState, SnapshotMeta};
@@ -32,6 +33,11 @@ pub struct Ready {
     pub committed: Vec<Entry>,
     /// Reads that may be answered once `committed` has been applied.
     pub reads: Vec<ReadId>,
+    /// Reads that may be answered then if, when they are done, [`Raft::has_lease`] still holds by
+    /// a fresh look at the clock. Otherwise they are to be asked for again.
+    ///
+    /// [`Raft::has_lease`]: super::Raft::has_lease
+    pub leased: Vec<ReadId>,
 }
 
 /// What must be durable before the promises of the same turn may leave.

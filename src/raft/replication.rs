@@ -58,7 +58,6 @@ impl Raft {
         let RoleState::Leader(leader) = &mut self.role else { return };
         let last = self.log.last().index;
         let heartbeat = std::mem::take(&mut leader.heartbeat_due);
-        let round = leader.reads.round;
         let wanting = |(id, progress): (&NodeId, &super::Progress)| {
             progress.wants_append(last, &self.options).then_some(*id)
         };
@@ -68,7 +67,7 @@ impl Raft {
         }
         // Heartbeats come last, so that their answers tell whether the entries arrived.
         if heartbeat {
-            self.send_heartbeats(round);
+            self.send_heartbeats();
         }
     }
 
@@ -92,7 +91,8 @@ impl Raft {
         true
     }
 
-    fn send_heartbeats(&mut self, round: super::Round) {
+    fn send_heartbeats(&mut self) {
+        let round = self.round_of_heartbeat();
         let RoleState::Leader(leader) = &self.role else { return };
         let commits: Vec<(NodeId, Index)> =
             leader.peers.iter().map(|(id, progress)| (*id, progress.match_index)).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{EntryId, Index, NodeId, Progress, ProgressState, Raft, RoleState, Term};
+use super::{EntryId, Index, NodeId, Options, Progress, ProgressState, Raft, RoleState, Term};
 
 /// The role of a server (Figure 4), and the one in which it sounds out an election (thesis §9.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,12 @@ impl Raft {
             RoleState::Candidate { .. } => Role::Candidate,
             RoleState::Leader(_) => Role::Leader,
         }
+    }
+
+    /// Returns what the server was told of how to behave.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     /// Returns the leader of the current term, if it is known.

@@ -62,6 +62,7 @@ impl Raft {
         let is_equal = leader.peers.get(&transfer.to).is_some_and(|peer| peer.match_index == last);
         if is_equal && self.commit_index == last && !transfer.is_told {
             transfer.is_told = true;
+            leader.lease.is_void = true;
             let to = transfer.to;
             self.send(to, Message::TimeoutNow);
         }
@@ -88,7 +89,8 @@ impl Raft {
     /// Takes notice that the leader's stream has ended, mostly because its process has. Then nobody
     /// need wait for the timeout: those who could lead campaign soon and one after the other, in
     /// the order of their ids, so that they do not take each other's votes. Was it only the stream,
-    /// the others still hear from the leader and refuse.
+    /// the others still hear from the leader and refuse. Whoever has promised to elect nobody yet
+    /// keeps its word first: the leader may live, and read on it.
     pub fn report_stream_ended(&mut self, from: NodeId) {
         if !matches!(self.role, RoleState::Follower { leader: Some(leader) } if leader == from) {
             return;
@@ -98,6 +100,7 @@ impl Raft {
         let before = voters.iter().filter(|voter| **voter < self.id && **voter != from).count();
         let before = u32::try_from(before).unwrap_or(u32::MAX);
         let wait = APART.saturating_mul(before).saturating_add(SOON);
+        let wait = wait.saturating_add(self.promised_ticks);
         let soon = self.election_elapsed.saturating_add(wait);
         self.election_timeout = self.election_timeout.min(soon);
     }

@@ -135,8 +135,8 @@ pub fn encode(
         Message::AppendEntriesRejected { rejected, hint } => {
             response(Response::Rejected(proto::Rejected { rejected, hint: Some(encode_id(hint)) }))
         }
-        Message::HeartbeatResponse { round, last } => {
-            response(Response::Heartbeat(proto::HeartbeatResponse { round, last }))
+        Message::HeartbeatResponse { round, last, promise_us } => {
+            response(Response::Heartbeat(proto::HeartbeatResponse { round, last, promise_us }))
         }
         Message::RequestRecovery { nonce, last } => {
             response(Response::Recovery(proto::RequestRecovery { nonce, last }))
@@ -228,8 +228,8 @@ pub fn decode_append_entries_response(
             rejected: rejected.rejected,
             hint: decode_id(rejected.hint)?,
         },
-        Response::Heartbeat(heartbeat) => {
-            Message::HeartbeatResponse { round: heartbeat.round, last: heartbeat.last }
+        Response::Heartbeat(proto::HeartbeatResponse { round, last, promise_us }) => {
+            Message::HeartbeatResponse { round, last, promise_us }
         }
         Response::Recovery(proto::RequestRecovery { nonce, last }) => {
             Message::RequestRecovery { nonce, last }

@@ -4,7 +4,7 @@
 //!   data/A/            0700
 //!     LOCK             locked for as long as the process lives
 //!     IDENTITY         node and cluster, as checked text
-//!     VOTE             term and vote, and whether the log holds all that was acknowledged
+//!     VOTE             term and vote, whether the log holds all that was acknowledged, promises
 //!     wal/             the log
 //!     snapshots/       the snapshots
 //!     *.damaged-1      what a repair has set aside
@@ -113,7 +113,7 @@ impl DataDir {
         let mut dir = Self { place, identity: None, node, vote: None, _lock: lock };
         if dir.is_new()? {
             // IDENTITY comes last: with it the directory has an owner.
-            dir.vote = Some(VoteFile::create(dir.vote_file(), HardState::default(), false)?);
+            dir.vote = Some(VoteFile::create(dir.vote_file(), HardState::default(), false, 0)?);
             dir.record_identity(None)?;
         } else {
             let excused = |error| excuse(error).map(|()| None);
@@ -159,6 +159,18 @@ impl DataDir {
         self.vote.as_ref().is_none_or(VoteFile::is_recovering)
     }
 
+    /// Returns for how long, in microseconds, a leader may have been promised that nobody else is
+    /// elected; the most there is when that cannot be read.
+    #[must_use]
+    pub fn promise_us(&self) -> u64 {
+        self.vote.as_ref().map_or(u64::MAX, VoteFile::promise_us)
+    }
+
+    /// Records that promises may last so long, durably: before the first that does is given.
+    pub fn record_promise(&mut self, promise_us: u64) -> Result<(), Error> {
+        self.vote.as_mut().map_or(Ok(()), |vote| vote.record_promise(promise_us))
+    }
+
     /// Returns whether IDENTITY is there and whole.
     #[must_use]
     pub fn has_identity(&self) -> bool {
@@ -191,7 +203,10 @@ impl DataDir {
         match &mut self.vote {
             Some(vote) => vote.record(hard_state, is_recovering),
             None => {
-                self.vote = Some(VoteFile::create(self.vote_file(), hard_state, is_recovering)?);
+                let promise_us = self.promise_us();
+                let vote =
+                    VoteFile::create(self.vote_file(), hard_state, is_recovering, promise_us)?;
+                self.vote = Some(vote);
                 Ok(())
             }
         }
@@ -204,7 +219,8 @@ impl DataDir {
         self.check_vote()?;
         // In a new file, whole or not at all: one that was torn now could not be told from one that
         // has decayed, and would vouch for nothing any more.
-        self.vote = Some(VoteFile::create(self.vote_file(), self.hard_state(), true)?);
+        let (hard_state, promise_us) = (self.hard_state(), self.promise_us());
+        self.vote = Some(VoteFile::create(self.vote_file(), hard_state, true, promise_us)?);
         for number in 1_u32.. {
             let mut name = damaged.file_name().unwrap_or_default().to_owned();
             name.push(format!(".damaged-{number}"));

@@ -3,7 +3,9 @@
 //! The log holds them too. But nobody else knows whom this server has voted for, so a log that
 //! decays must not take that with it: what else it held can be had from the leader, by a server
 //! that knows how far it may be trusted. That, too, stands here: whether everything that was ever
-//! acknowledged is there (`log whole`), or not yet again (`log recovering`).
+//! acknowledged is there (`log whole`), or not yet again (`log recovering`). And a server that
+//! promises leaders their time finds here how long that may have been (`promise`, in microseconds;
+//! without the line there was none).
 //!
 //! ```text
 //!   VOTE   | slot 0, 4096 B | slot 1, 4096 B |      checked text, then zeros
@@ -28,6 +30,8 @@ struct Slot {
     sequence: u64,
     hard_state: HardState,
     is_recovering: bool,
+    /// The longest promise that was ever given, in microseconds.
+    promise_us: u64,
 }
 
 impl Slot {
@@ -37,7 +41,11 @@ impl Slot {
         let vote = vote.map_or("-".into(), |vote| vote.to_string());
         let log = if self.is_recovering { "recovering" } else { "whole" };
         let sequence = self.sequence;
-        let text = format!("{FIRST_LINE}\nwrite {sequence}\nterm {term}\nvote {vote}\nlog {log}\n");
+        let mut text =
+            format!("{FIRST_LINE}\nwrite {sequence}\nterm {term}\nvote {vote}\nlog {log}\n");
+        if self.promise_us > 0 {
+            text += &format!("promise {}\n", self.promise_us);
+        }
         let crc = crc32fast::hash(text.as_bytes());
         format!("{text}crc32 {crc:08x}\n")
     }
@@ -51,7 +59,10 @@ impl Slot {
             name => Some(name.parse().ok()?),
         };
         let is_recovering = lines.next()? == "log recovering";
-        let slot = Self { sequence, hard_state: HardState { term, vote }, is_recovering };
+        let promise = lines.next()?.strip_prefix("promise ");
+        let promise_us = promise.map_or(Some(0), |us| us.parse().ok())?;
+        let hard_state = HardState { term, vote };
+        let slot = Self { sequence, hard_state, is_recovering, promise_us };
         (slot.to_text() == text).then_some(slot)
     }
 
@@ -96,11 +107,12 @@ impl VoteFile {
         place: Place,
         hard_state: HardState,
         is_recovering: bool,
+        promise_us: u64,
     ) -> Result<Self, Error> {
         let temporary = place.dir().join(format!("VOTE{}", fs::TEMPORARY));
         let file = temporary.create()?;
         file.allocate(2 * PAGE as u64).map_err(Error::io("allocate", &temporary))?;
-        let now = Slot { sequence: 0, hard_state, is_recovering };
+        let now = Slot { sequence: 0, hard_state, is_recovering, promise_us };
         let mut new = Self { place: temporary.clone(), file, now, unreadable: None };
         new.write_both(hard_state, is_recovering)?;
         new.file.sync_all().map_err(Error::io("sync", &temporary))?;
@@ -135,6 +147,20 @@ impl VoteFile {
     /// Returns whether something was acknowledged that is not there (again) yet.
     pub(crate) fn is_recovering(&self) -> bool {
         self.now.is_recovering
+    }
+
+    /// Returns the longest promise that was ever given, in microseconds.
+    pub(crate) fn promise_us(&self) -> u64 {
+        self.now.promise_us
+    }
+
+    /// Makes durable that promises may be so long from now on.
+    pub(crate) fn record_promise(&mut self, promise_us: u64) -> Result<(), Error> {
+        if promise_us <= self.now.promise_us {
+            return Ok(());
+        }
+        self.now.promise_us = promise_us;
+        self.write_both(self.now.hard_state, self.now.is_recovering)
     }
 
     /// Returns an error if there may have been a later state than can be read.
@@ -172,7 +198,7 @@ impl VoteFile {
         let sequence = self.now.sequence.checked_add(1);
         let sequence =
             sequence.ok_or_else(|| Error::refused(&self.place, "its writes are used up"))?;
-        let slot = Slot { sequence, hard_state, is_recovering };
+        let slot = Slot { sequence, hard_state, is_recovering, ..self.now };
         let mut page = [0; PAGE];
         let text = slot.to_text();
         page[..text.len()].copy_from_slice(text.as_bytes());

@@ -149,6 +149,37 @@ fn what_is_set_aside_keeps_its_bytes_and_is_remembered() {
     }
 }
 
+/// What may have been promised outlives restarts, the loss of either slot, and all that is written
+/// later. A directory in which nothing was ever promised looks as it did before there were any.
+#[test]
+fn the_longest_promise_is_remembered() {
+    let dir = directory();
+    let path = dir.path().join("VOTE");
+    let vote = |term| HardState { term, vote: Some(node("B")) };
+    let mut data = DataDir::open(dir.path(), node("A")).unwrap();
+    data.record_vote(vote(1), false).unwrap();
+    assert_eq!(data.promise_us(), 0);
+    assert!(!String::from_utf8_lossy(&std::fs::read(&path).unwrap()).contains("promise"));
+    for (longest, promise_us) in [(380_000, 380_000), (380_000, 80_000), (990_000, 990_000)] {
+        data.record_promise(promise_us).unwrap();
+        assert_eq!(data.promise_us(), longest);
+    }
+    data.record_vote(vote(2), false).unwrap();
+    std::fs::create_dir(data.wal_dir()).unwrap();
+    data.set_aside(&data.wal_dir()).unwrap();
+    drop(data);
+    let whole = std::fs::read(&path).unwrap();
+    for slot in [0, 4096] {
+        let mut damaged = whole.clone();
+        damaged[slot] ^= 1;
+        std::fs::write(&path, damaged).unwrap();
+        assert_eq!(DataDir::open(dir.path(), node("A")).unwrap().promise_us(), 990_000);
+    }
+    std::fs::write(&path, "nothing of it").unwrap();
+    let data = DataDir::open_for_repair(dir.path(), node("A")).unwrap();
+    assert_eq!(data.promise_us(), u64::MAX, "there was something, and nobody knows how much");
+}
+
 #[test]
 fn every_damage_to_the_identity_is_noticed() {
     let dir = directory();

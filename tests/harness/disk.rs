@@ -26,6 +26,13 @@ impl Image {
         Self { recovered }
     }
 
+    /// Returns what a server starts with that will promise so much, and records that it will.
+    pub(crate) fn start(&mut self, promise_us: u64) -> Recovered {
+        let before = self.recovered.clone();
+        self.recovered.promised_us = before.promised_us.max(promise_us);
+        before
+    }
+
     pub(crate) fn last(&self) -> EntryId {
         self.recovered.entries.last().map_or(self.recovered.base, |entry| entry.id)
     }

@@ -36,6 +36,8 @@ pub(crate) struct Node {
     /// The state machine: all commands that were applied, and the last index of them.
     pub(crate) state: Vec<String>,
     pub(crate) applied: Index,
+    /// What its clock shows. It goes on with each tick, and by [`Cluster::wait`].
+    now_us: u64,
     starts: u64,
 }
 
@@ -98,6 +100,8 @@ impl Cluster {
             image,
             state: Vec::new(),
             applied: 0,
+            // No two clocks show the same.
+            now_us: self.nodes.len() as u64 * 7_000_000,
             starts: 0,
         };
         self.nodes.insert(id, node);
@@ -119,7 +123,8 @@ impl Cluster {
         let seed = self.seed;
         let node = self.node_mut(id);
         node.starts += 1;
-        let recovered = node.disk.durable.recovered.clone();
+        // Before anything can be promised that a crash must not make forgotten.
+        let recovered = node.disk.durable.start(options.promise_us());
         let snapshot = recovered.snapshot.as_ref().map(|meta| meta.last).unwrap_or_default();
         let seed = seed * 10_000 + node.starts * 100 + number;
         node.raft = Some(Raft::new(id, options, bootstrap, recovered, seed));
@@ -169,7 +174,7 @@ impl Cluster {
     /// Ends a server's turn: does with its effects what the process around it would.
     pub(crate) fn turn(&mut self, id: NodeId) {
         let Some(ready) = self.with(id, Raft::ready) else { return };
-        let Ready { messages, write, promises, committed, reads } = ready;
+        let Ready { messages, write, promises, committed, reads, leased } = ready;
         messages.into_iter().for_each(|envelope| self.send(envelope));
         let (role, term) = (self.raft(id).role(), self.raft(id).term());
         self.safety.writes(id, role, &write, &self.node(id).image);
@@ -192,17 +197,32 @@ impl Cluster {
             self.apply(id, &entry);
         }
         for read in reads {
-            let node = &self.nodes[&id];
-            let applied = node.applied;
-            self.safety.read(read, applied);
-            self.served.insert(read);
-            let last = node.state.last().cloned().unwrap_or("nothing".to_owned());
-            self.note(|| format!("{id}@{term} reads #{} = {last} (applied {applied})", read.0));
+            self.serve(id, term, read, "");
+        }
+        for read in leased {
+            self.serve(id, term, read, " on its lease");
         }
         let node = self.node(id);
         if self.sync_at_once || node.disk.pending.iter().all(|pending| pending.write.is_empty()) {
             self.sync(id);
         }
+    }
+
+    fn serve(&mut self, id: NodeId, term: Term, read: ReadId, how: &str) {
+        let node = &self.nodes[&id];
+        let applied = node.applied;
+        self.safety.read(read, applied);
+        self.served.insert(read);
+        let last = node.state.last().cloned().unwrap_or("nothing".to_owned());
+        self.note(|| format!("{id}@{term} reads #{} = {last}{how} (applied {applied})", read.0));
+    }
+
+    /// Lets time pass by a server's clock and nothing else happen to it: its process stands still.
+    pub(crate) fn wait(&mut self, id: NodeId, us: u64) {
+        let node = self.node_mut(id);
+        node.now_us += us;
+        let now_us = node.now_us;
+        self.with(id, |raft| raft.set_now(now_us));
     }
 
     fn apply(&mut self, id: NodeId, entry: &Entry) {
@@ -304,6 +324,7 @@ impl Cluster {
     }
 
     pub(crate) fn tick(&mut self, id: NodeId) {
+        self.wait(id, self.options.tick_us);
         self.event(id, Raft::tick);
     }
 
@@ -336,6 +357,7 @@ impl Cluster {
         for id in self.nodes.keys().copied().collect::<Vec<_>>() {
             for _ in 0..self.options.election_ticks.start {
                 if follows(self.node(id)) {
+                    self.wait(id, self.options.tick_us);
                     self.with(id, Raft::tick);
                 }
             }
@@ -353,6 +375,7 @@ impl Cluster {
         for other in self.leaders() {
             // Nobody answers while so much time passes, so it gives up.
             (0..self.options.election_ticks.start).for_each(|_| {
+                self.wait(other, self.options.tick_us);
                 self.with(other, Raft::tick);
             });
             self.turn(other);

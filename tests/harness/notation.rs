@@ -30,8 +30,12 @@ fn message(message: &Message) -> String {
             format!("AppendEntriesRejected rejected={rejected} hint={hint}")
         }
         Message::Heartbeat { commit, round } => format!("Heartbeat commit={commit} round={round}"),
-        Message::HeartbeatResponse { round, last } => {
-            format!("HeartbeatResponse round={round} last={last}")
+        Message::HeartbeatResponse { round, last, promise_us } => {
+            let promise = match promise_us {
+                0 => String::new(),
+                us => format!(" promise={} ms", us / 1_000),
+            };
+            format!("HeartbeatResponse round={round} last={last}{promise}")
         }
         Message::TimeoutNow => "TimeoutNow".to_owned(),
         Message::RequestRecovery { last, .. } => format!("RequestRecovery last={last}"),
@@ -113,6 +117,9 @@ pub(crate) fn status(cluster: &Cluster, id: NodeId) -> String {
     text += &format!(" commit={commit} applied={applied} snapshot={snapshot}");
     if recovering {
         text += " recovering";
+    }
+    if raft.has_lease() {
+        text += " lease";
     }
     for (peer, progress) in peers {
         let state = match progress.state {

@@ -77,7 +77,9 @@ impl World {
         self.trace.note(self.now, &[7, fault as u64, at as u64], || {
             format!("{} ({name}) for {} ms", fault.name(), length / MS)
         });
-        match self.apply(fault, at, length) {
+        let applied = self.apply(fault, at, length);
+        self.try_promises(fault);
+        match applied {
             Applied::No => {}
             Applied::Done => self.count_fault(fault),
             Applied::Until(effect) => {
@@ -143,9 +145,11 @@ impl World {
             F::ClockSkew => Applied::No,
             F::ClockForward => self.set_clock(at, 3_600_000_000, 1000),
             F::ClockBack => self.set_clock(at, -3_600_000_000, 1000),
-            F::FastClock => self.set_clock(at, 0, 3000),
-            F::SlowClock => self.set_clock(at, 0, 300),
-            F::LeaderClockStops => self.set_clock(self.leader_or(at), 0, 50),
+            F::FastClock => self.set_clock(at, 0, self.plan.leases.bound(3000)),
+            F::SlowClock => self.set_clock(at, 0, self.plan.leases.bound(300)),
+            F::LeaderClockStops => {
+                self.set_clock(self.leader_or(at), 0, self.plan.leases.bound(50))
+            }
             F::SlowSyncs
             | F::HungSync
             | F::SyncError

@@ -19,6 +19,7 @@ mod check;
 mod clients;
 mod disk;
 mod faults;
+mod leases;
 mod linearizability;
 mod network;
 mod plan;

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use raftkv::raft::Options;
 
+use crate::leases::Leases;
 use crate::random::Random;
 
 /// Times are in microseconds.
@@ -168,6 +169,8 @@ pub(crate) struct Plan {
     /// The time between two ticks of a server.
     pub(crate) tick: u64,
     pub(crate) options: Options,
+    /// Which servers read on leases.
+    pub(crate) leases: Leases,
     pub(crate) clients: usize,
     pub(crate) keys: u64,
     pub(crate) workload: Workload,
@@ -209,6 +212,8 @@ impl Plan {
         let (tick, least) =
             random.pick(&[(10, 10), (10, 20), (10, 40), (40, 10), (40, 10), (100, 10)]);
         let options = Options {
+            tick_us: tick * MS,
+            lease_reads: false,
             election_ticks: least..least * 2,
             heartbeat_ticks: (least / 8).max(1),
             append_bytes_max: random.pick(&[64, 500, 1 << 20]),
@@ -236,6 +241,7 @@ impl Plan {
             nodes,
             tick: tick * MS,
             options,
+            leases: Leases::draw(seed),
             clients: random.pick(&[1, 2, 4, 6]),
             keys: random.pick(&[1, 3, 8]),
             workload: random.pick(&[

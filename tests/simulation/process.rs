@@ -120,12 +120,22 @@ impl World {
         // A process that stands still finds all that came when it goes on.
         let ready = server.paused_until.max(server.busy_until);
         if self.now < ready {
-            return self.at(ready, Event::Server(at, life, event));
+            // A turn that was under way takes in what has arrived meanwhile.
+            let behind = match event {
+                ServerEvent::Turn => 1,
+                ServerEvent::Message(_) if server.reads_peers_late => 2,
+                _ => 0,
+            };
+            return self.at(ready + behind, Event::Server(at, life, event));
         }
         server.busy_until = self.now + server.event_cost;
         let wall_ms = server.clock.now_ms(self.now);
         let Some(process) = &mut server.process else { return };
         process.replica.set_time(wall_ms);
+        // Once in a turn, and what is gathered later is judged by that, as in the real loop.
+        if !process.is_gathering {
+            process.replica.set_now(server.clock.monotonic_us(self.now));
+        }
         match event {
             ServerEvent::Tick => self.tick(at),
             ServerEvent::Message(envelope) => {
@@ -182,6 +192,7 @@ impl World {
         let Some(process) = &mut self.servers[at].process else { return };
         if !std::mem::replace(&mut process.is_gathering, true) {
             self.notify(at, self.plan.gather, ServerEvent::Turn);
+            self.may_stand_still(at);
         }
     }
 
@@ -246,8 +257,10 @@ impl World {
     /// Takes a turn and carries it out.
     pub(crate) fn turn(&mut self, at: usize) {
         let name = self.names[at];
+        let read_us = self.time_after_reads(at);
         let Some(process) = &mut self.servers[at].process else { return };
-        let Turn { messages, write, promises, outcomes, heavy, .. } = process.replica.turn();
+        let Turn { messages, write, promises, outcomes, heavy, .. } =
+            process.replica.turn(|| read_us);
         let raft = process.replica.raft();
         let leads = (raft.role() == Role::Leader).then(|| raft.term());
         if !write.is_empty() {
@@ -304,6 +317,7 @@ impl World {
         self.checks.logs.commits(name, commit, leads);
         if let Some(term) = leads {
             self.checks.elections.leads(name, term, &self.checks.votes, self.names.len());
+            self.check_leases(at, term);
         }
         self.checks.logs.leads(name, leads);
         self.checks.progress.is_at(name, term, commit, applied);

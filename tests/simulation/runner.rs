@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::leases::Tally;
 use crate::plan::{Fault, Plan};
 use crate::world::rot::{self, Found};
 use crate::world::{Summary, World};
@@ -206,6 +207,7 @@ struct Total {
     operations: usize,
     done: usize,
     undecided: usize,
+    leases: Tally,
     faults: BTreeMap<Fault, u64>,
 }
 
@@ -216,6 +218,7 @@ impl Total {
         self.operations += summary.operations;
         self.done += summary.done;
         self.undecided += summary.undecided;
+        self.leases.sum(summary.leases);
         for (fault, count) in &summary.faults {
             *self.faults.entry(*fault).or_default() += count;
         }
@@ -225,7 +228,8 @@ impl Total {
         let hours = self.simulated as f64 / 3_600e6;
         format!(
             "{} seeds, {hours:.2} cluster-hours ({:.1} in a minute of one core), \
-             {} operations ({} done), {} faults of {} kinds, {} played twice, {} undecided",
+             {} operations ({} done), {} faults of {} kinds, {} played twice, {} undecided, \
+             {}",
             self.runs,
             hours / elapsed.as_secs_f64() * 60.0,
             self.operations,
@@ -234,6 +238,7 @@ impl Total {
             self.faults.len(),
             self.twice,
             self.undecided,
+            self.leases,
         )
     }
 }
@@ -281,6 +286,10 @@ fn play_many(arguments: &Arguments) -> ExitCode {
         Fault::ALL.iter().filter(|kind| !total.faults.contains_key(kind)).collect();
     if total.runs >= ALL_KINDS_AFTER && !missing.is_empty() && arguments.without.is_empty() {
         println!("FAILED: never happened: {missing:?}");
+        return ExitCode::FAILURE;
+    }
+    if total.runs >= ALL_KINDS_AFTER && !total.leases.is_complete() {
+        println!("FAILED: leases proved nothing: {}", total.leases);
         return ExitCode::FAILURE;
     }
     if is_doubtful { ExitCode::FAILURE } else { ExitCode::SUCCESS }

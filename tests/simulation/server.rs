@@ -14,6 +14,8 @@ use crate::world::{Event, ServerEvent, World};
 
 /// The time of day at which every run begins, in milliseconds.
 const EPOCH_MS: u64 = 1_700_000_000_000;
+/// How long the machines have run by then.
+const UPTIME_US: u64 = 1_000_000_000;
 
 /// A machine, and the process on it if it runs.
 pub(crate) struct Server {
@@ -25,6 +27,8 @@ pub(crate) struct Server {
     pub(crate) clock: WallClock,
     /// Until when the process stands still.
     pub(crate) paused_until: u64,
+    /// What peers have sent meanwhile it reads only after it has answered its clients.
+    pub(crate) reads_peers_late: bool,
     /// How long each event takes it.
     pub(crate) event_cost: u64,
     /// Until when the last event takes it.
@@ -57,6 +61,8 @@ pub(crate) struct WallClock {
     /// The time that it showed at `since`.
     base_us: i64,
     since: u64,
+    /// By how much it has been set, and as if each machine had run for a time of its own.
+    set_us: i64,
     /// Its speed, in thousandths.
     pub(crate) rate: u64,
 }
@@ -67,6 +73,11 @@ impl WallClock {
         self.base_us + i64::try_from(elapsed).expect("a short run")
     }
 
+    /// Returns what a clock shows that runs as this one does, and cannot be set.
+    pub(crate) fn monotonic_us(&self, now: u64) -> u64 {
+        UPTIME_US.saturating_add_signed(self.now_us(now) - self.set_us)
+    }
+
     pub(crate) fn now_ms(&self, now: u64) -> u64 {
         let offset = self.now_us(now) / 1000;
         EPOCH_MS.saturating_add_signed(offset)
@@ -74,7 +85,8 @@ impl WallClock {
 
     /// Sets the clock by so much, and its speed.
     pub(crate) fn set(&mut self, now: u64, by_us: i64, rate: u64) {
-        *self = Self { base_us: self.now_us(now) + by_us, since: now, rate };
+        let set_us = self.set_us + by_us;
+        *self = Self { base_us: self.now_us(now) + by_us, since: now, set_us, rate };
     }
 }
 
@@ -85,8 +97,9 @@ impl Server {
             process: None,
             life: 0,
             is_starting: true,
-            clock: WallClock { base_us: 0, since: 0, rate: 1000 },
+            clock: WallClock { base_us: 0, since: 0, set_us: -(at as i64) * 7_777_777, rate: 1000 },
             paused_until: 0,
+            reads_peers_late: false,
             event_cost: 0,
             busy_until: 0,
             sync_delay: 0,
@@ -145,6 +158,7 @@ impl Server {
         self.clock.set(now, 0, 1000);
         self.paused_until = now;
         (self.event_cost, self.sync_delay, self.eager_snapshots) = (0, 0, false);
+        self.reads_peers_late = false;
         (self.fail_recovery_at, self.may_fail) = (None, 0);
     }
 }
@@ -162,6 +176,7 @@ impl World {
             return;
         }
         let name = self.names[at];
+        let behaviour = self.options_of_next();
         let server = &mut self.servers[at];
         if let Some(calls) = server.fail_recovery_at.take() {
             server.fail_within(Fault::PowerLossInRecovery, 1 + calls);
@@ -178,6 +193,11 @@ impl World {
         } else {
             DataDir::open(place, name).and_then(|data_dir| persist::recover(data_dir, options))
         };
+        // What may be promised is written down before it is.
+        let opened = opened.and_then(|mut opened| {
+            opened.data_dir.record_promise(behaviour.promise_us())?;
+            Ok(opened)
+        });
         let opened = match opened {
             Ok(opened) if !server.disk.is_off() => opened,
             Ok(_) => return self.fail_to_start(at, None),
@@ -196,7 +216,7 @@ impl World {
         let snapshot = opened.snapshot.zip(opened.recovered.snapshot.clone());
         let replica = Replica::new(
             name,
-            self.plan.options.clone(),
+            behaviour,
             configuration,
             opened.recovered,
             opened.keyspace,
@@ -256,6 +276,7 @@ impl World {
             format!("{name} dies: {survival:?}")
         });
         self.servers[at].persisted = process.replica.status().persisted;
+        self.leases.add(process.replica.lease_reads());
         self.checks.replies.forgets(at);
         for (client, id) in process.who_waits() {
             self.reply(at, client, id, None);

@@ -14,6 +14,7 @@ use raftkv_storage::types::{NodeId, SnapshotMeta, Term};
 use crate::check::Checks;
 use crate::clients::{Client, TTL_MAX};
 use crate::faults::Effect;
+use crate::leases::Tally;
 use crate::linearizability::{Clock, History};
 use crate::network::Network;
 use crate::plan::{Fault, MS, Plan, SECOND};
@@ -101,6 +102,8 @@ pub(crate) struct World {
     /// How often each fault has happened.
     pub(crate) faults: BTreeMap<Fault, u64>,
     pub(crate) fault_random: Random,
+    /// What has become of reads on leases.
+    pub(crate) leases: Tally,
 }
 
 /// What a run was like.
@@ -112,6 +115,7 @@ pub(crate) struct Summary {
     pub(crate) done: usize,
     pub(crate) faults: BTreeMap<Fault, u64>,
     pub(crate) undecided: usize,
+    pub(crate) leases: Tally,
 }
 
 impl World {
@@ -146,6 +150,7 @@ impl World {
             chaos: true,
             faults: BTreeMap::new(),
             fault_random: Random::for_part(plan.seed, "faults"),
+            leases: Tally::default(),
             plan: Rc::new(plan),
         }
     }
@@ -316,7 +321,10 @@ impl World {
         !waiting && first.applied == first.last.index && statuses.iter().all(same)
     }
 
-    fn finish(self) -> Summary {
+    fn finish(mut self) -> Summary {
+        for process in self.servers.iter().filter_map(|server| server.process.as_ref()) {
+            self.leases.add(process.replica.lease_reads());
+        }
         let undecided = match self.history.check() {
             Ok(_) => 0,
             Err(crate::linearizability::Failure::Violation(violation)) => {
@@ -331,6 +339,7 @@ impl World {
             done: self.clients.iter().map(|client| client.done).sum(),
             faults: self.faults,
             undecided,
+            leases: self.leases,
         }
     }
 

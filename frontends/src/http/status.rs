@@ -26,6 +26,9 @@ struct Status<'a> {
     leader: Option<Leader<'a>>,
     loading: bool,
     recovering: bool,
+    read_mode: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease_held: Option<bool>,
     commit_index: Index,
     applied_index: Index,
     last_log_index: Index,
@@ -104,6 +107,8 @@ pub(super) async fn status<K: Kv>(
         leader: leader(&cluster).map(Leader::new),
         loading: cluster.loading,
         recovering: figures.recovering,
+        read_mode: if figures.lease.is_some() { "lease" } else { "read-index" },
+        lease_held: figures.lease.map(|lease| lease.held),
         commit_index: figures.commit_index,
         applied_index: figures.applied_index,
         last_log_index: figures.last_log_index,

@@ -74,6 +74,7 @@ const UNKNOWN: Status = Status {
     snapshot_index: 0,
     log_bytes: 0,
     recovering: false,
+    lease: None,
     keys: 0,
     expiring_keys: 0,
     peers: Vec::new(),
@@ -298,5 +299,16 @@ fn raftkv<K: Kv>(facts: &Facts<'_, K>, text: &mut String) -> fmt::Result {
         status.applied_index,
         status.last_log_index,
         status.snapshot_index,
+    )?;
+    let Some(lease) = status.lease else { return write!(text, "read_mode:read-index\r\n") };
+    write!(
+        text,
+        "read_mode:lease\r\n\
+         lease_held:{}\r\n\
+         lease_reads:{}\r\n\
+         lease_reads_too_late:{}\r\n",
+        u8::from(lease.held),
+        lease.reads,
+        lease.reads_too_late,
     )
 }

@@ -139,6 +139,7 @@ impl Kv for Memory {
             snapshot_index: 30,
             log_bytes: 999,
             recovering: false,
+            lease: None,
             keys: 5,
             expiring_keys: 1,
             peers: vec![peer],

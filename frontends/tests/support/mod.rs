@@ -250,6 +250,7 @@ fn status() -> Status {
         snapshot_index: 4,
         log_bytes: 1000,
         recovering: false,
+        lease: None,
         keys: 2,
         expiring_keys: 1,
         peers: vec![peer("B", 10), peer("C", 9)],

@@ -6,11 +6,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use raftkv_frontends::{Cluster, PeerStatus, Role, Status};
+use raftkv_frontends::{Cluster, Lease, PeerStatus, Role, Status};
 use raftkv_storage::types::{NodeId, Term};
 
 use super::Driver;
 use crate::raft;
+use crate::replica::LeaseReads;
 
 impl Driver {
     /// Logs and publishes a change of role, term, leader or cluster.
@@ -89,6 +90,13 @@ impl Driver {
         }
     }
 
+    fn lease(&self) -> Option<Lease> {
+        let raft = self.replica.raft();
+        let LeaseReads { answered, too_late } = self.replica.lease_reads();
+        let lease = Lease { held: raft.has_lease(), reads: answered, reads_too_late: too_late };
+        raft.options().lease_reads.then_some(lease)
+    }
+
     pub(super) fn status(&self) -> Status {
         let raft = self.replica.status();
         let view = self.replica.view();
@@ -112,6 +120,7 @@ impl Driver {
             snapshot_index: raft.snapshot.index,
             log_bytes: raft.log_bytes,
             recovering: raft.recovering,
+            lease: self.lease(),
             keys: view.len(),
             expiring_keys: view.expiring(),
             peers: peers.collect(),

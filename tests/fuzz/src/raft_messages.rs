@@ -74,6 +74,7 @@ struct Server {
     /// What a recovering server has last named its life.
     nonce: u64,
     reads: u64,
+    now_us: u64,
     asked: BTreeSet<ReadId>,
     /// Whom it has told that they have its vote.
     votes: BTreeMap<Term, NodeId>,
@@ -93,7 +94,9 @@ impl Server {
             inflight_messages_max: input.pick(&[1, 2, 256]),
             inflight_bytes_max: input.pick(&[1, 100, 8 << 20]),
             trailing_bytes: input.pick(&[0, 60, 1 << 20]),
+            ..Options::default()
         };
+        let options = Options { lease_reads: options.trailing_bytes == 60, ..options };
         let mut durable = Image::default();
         durable.recovered.is_recovering = input.below(8) == 0;
         let recovered = durable.recovered.clone();
@@ -110,6 +113,7 @@ impl Server {
             applied: 0,
             nonce: 0,
             reads: 0,
+            now_us: 0,
             asked: BTreeSet::new(),
             votes: BTreeMap::new(),
         }
@@ -117,7 +121,7 @@ impl Server {
 
     fn event(&mut self, input: &mut Input<'_>) {
         match input.below(16) {
-            0 | 1 => (0..=input.below(6)).for_each(|_| self.raft.tick()),
+            0 | 1 => (0..=input.below(6)).for_each(|_| self.tick()),
             2 => drop(self.raft.propose(Bytes::copy_from_slice(input.bytes()))),
             3 => {
                 let read = ReadId(self.reads);
@@ -151,6 +155,12 @@ impl Server {
                 self.step(envelope);
             }
         }
+    }
+
+    fn tick(&mut self) {
+        self.now_us += self.options.tick_us;
+        self.raft.set_now(self.now_us);
+        self.raft.tick();
     }
 
     /// A message arrives, by way of its bytes.
@@ -192,7 +202,8 @@ impl Server {
             6 => Message::Heartbeat { commit: index(&status, input), round: input.number() },
             7 => {
                 let round = input.number();
-                Message::HeartbeatResponse { round, last: index(&status, input) }
+                let promise_us = round % 100_000;
+                Message::HeartbeatResponse { round, last: index(&status, input), promise_us }
             }
             8 => {
                 let (last, configuration) = (entry_id(&status, input), configuration(input));
@@ -223,7 +234,7 @@ impl Server {
             self.applied += 1;
             assert_eq!(entry.id.index, self.applied, "entries are applied in order");
         }
-        for read in &ready.reads {
+        for read in ready.reads.iter().chain(&ready.leased) {
             assert!(self.asked.remove(read), "a read is answered once, if it was asked");
         }
         let status = self.raft.status();

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use raftkv::raft::Options;
 
 use crate::disk::{Rot, SECTOR, Survival};
+use crate::leases::Leases;
 use crate::plan::{MS, Plan, SECOND, Workload};
 use crate::world::{Event, World};
 
@@ -73,6 +74,7 @@ pub(crate) fn plan(seed: u64) -> Plan {
         nodes: 3,
         tick: 10 * MS,
         options,
+        leases: Leases::All,
         clients: 4,
         keys: 3,
         workload: Workload::Mixed,
