@@ -98,7 +98,7 @@ impl Options {
     pub(crate) fn redis_systems(&self) -> Vec<System> {
         let mut systems = vec![System::RedisAlways, System::Raftkv];
         if !self.check {
-            systems.push(System::RedisMemory);
+            systems.extend([System::RaftkvLease, System::RedisMemory]);
         }
         systems
     }

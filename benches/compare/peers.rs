@@ -25,6 +25,8 @@ use crate::process::{Cluster, free_port, wait_for};
 pub(crate) enum System {
     /// A cluster of this project.
     Raftkv,
+    /// The same, reading on leases.
+    RaftkvLease,
     /// One Redis that syncs every write.
     RedisAlways,
     /// One Redis that keeps nothing.
@@ -34,12 +36,14 @@ pub(crate) enum System {
 }
 
 impl System {
+    /// Those of the tables where every system takes part.
     pub(crate) const ALL: [Self; 4] =
         [Self::Raftkv, Self::RedisAlways, Self::RedisMemory, Self::Etcd];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Raftkv => "raftkv",
+            Self::RaftkvLease => "raftkv, lease reads",
             Self::RedisAlways => "redis, fsync always",
             Self::RedisMemory => "redis, memory only",
             Self::Etcd => "etcd",
@@ -49,7 +53,9 @@ impl System {
     /// Returns what the system says of its version, or nothing if it is not installed.
     pub(crate) fn version(self) -> Fallible<Option<String>> {
         let program = match self {
-            Self::Raftkv => return Ok(Some(env!("CARGO_PKG_VERSION").to_owned())),
+            Self::Raftkv | Self::RaftkvLease => {
+                return Ok(Some(env!("CARGO_PKG_VERSION").to_owned()));
+            }
             Self::RedisAlways | Self::RedisMemory => "redis-server",
             Self::Etcd => "etcd",
         };
@@ -110,7 +116,8 @@ impl Peer {
             return Ok(None);
         }
         let processes = match system {
-            System::Raftkv => start_raftkv(nodes),
+            System::Raftkv => start_raftkv(nodes, "read-index"),
+            System::RaftkvLease => start_raftkv(nodes, "lease"),
             System::RedisAlways => start_redis(&["--appendonly", "yes", "--appendfsync", "always"]),
             System::RedisMemory => start_redis(&["--appendonly", "no"]),
             System::Etcd => start_etcd(nodes),
@@ -218,8 +225,9 @@ pub(crate) fn cpu_of(pid: u32) -> Fallible<Duration> {
     Ok(Duration::from_micros(ticks * 1_000_000 / ticks_per_second))
 }
 
-fn start_raftkv(nodes: usize) -> Fallible<Processes> {
-    let cluster = Cluster::start(nodes, &["--wal-segment-bytes", "67108864"]);
+fn start_raftkv(nodes: usize, read_mode: &str) -> Fallible<Processes> {
+    let flags = ["--wal-segment-bytes", "67108864", "--read-mode", read_mode];
+    let cluster = Cluster::start(nodes, &flags);
     let leader = cluster.leader();
     Ok(Processes::Raftkv { cluster, leader })
 }

@@ -76,6 +76,7 @@ fn color_of(system: System) -> RGBColor {
     // Such as people who do not see all colours can tell apart.
     match system {
         System::Raftkv => RGBColor(0, 114, 178),
+        System::RaftkvLease => RGBColor(86, 180, 233),
         System::RedisAlways => RGBColor(213, 94, 0),
         System::RedisMemory => RGBColor(230, 159, 0),
         System::Etcd => RGBColor(0, 158, 115),
