@@ -68,8 +68,8 @@ pub struct ServeArgs {
     #[arg(value_parser = clap::value_parser!(u32).range(100..=60_000))]
     pub election_timeout_ms: u32,
     /// How a leader makes sure before a read that it still leads: by a round of messages, or by
-    /// a lease, which costs none but relies on clocks that run alike within 10 %, and on failover
-    /// only after the whole election timeout
+    /// a lease, which costs none but relies on clocks that run alike within 10 %, and delays
+    /// failover by up to an election timeout
     #[arg(long, env = "RAFTKV_READ_MODE", value_enum, default_value_t, value_name = "MODE")]
     pub read_mode: ReadMode,
     /// If the log or a snapshot is damaged or gone, set it aside and take everything from the

@@ -27,7 +27,7 @@ mod tests {
         let (before, instant) = (now_us(), std::time::Instant::now());
         std::thread::sleep(std::time::Duration::from_millis(20));
         let (elapsed, after) = (instant.elapsed(), now_us());
-        assert!((after - before).abs_diff(elapsed.as_micros() as u64) < 20_000);
-        assert!(after - before >= 19_000);
+        // Read outside of the other, so it saw as much time, but for a rounded microsecond.
+        assert!(after - before + 1 >= elapsed.as_micros() as u64);
     }
 }

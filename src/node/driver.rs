@@ -156,7 +156,7 @@ impl Driver {
     ) -> Result<(), Fatal> {
         let mut ticks = tokio::time::interval(TICK);
         // A process that was stopped for long has missed messages, not only ticks: it must not
-        // campaign at once.
+        // campaign at once, nor believe that its promises have run out.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut inbound = Vec::with_capacity(EVENTS_MAX);
         let mut requests = Vec::with_capacity(EVENTS_MAX);

@@ -54,9 +54,11 @@ const DRIFT: u64 = 10;
 /// So many ticks more than a promise is long a server keeps it: the first tick may have been due
 /// already, and each may come late, which brings the next one nearer.
 const TICKS_OF_GRACE: u32 = 2;
-/// Rounds of which it is remembered when they were sent. More are never on the way to those that
-/// answer, and of those that do not nothing is expected.
+/// Rounds of which it is remembered when they were sent. Where a promise comes so late that it is
+/// to an older one, it does not count.
 const ROUNDS_MAX: usize = 64;
+/// No server waits longer for a leader, so no promise counts for more, whoever says so.
+const PROMISE_US_MAX: u64 = 60_000_000;
 
 /// What a leader has been promised.
 #[derive(Clone, Debug, Default)]
@@ -100,6 +102,9 @@ impl Raft {
     /// Keeps what was promised before the restart. A server that does not know any more how long
     /// that was takes it to be as long as what it could promise now.
     pub(super) fn keep_promise(&mut self, promised_us: u64) {
+        if self.other_voters().is_empty() {
+            return; // There was nobody to promise anything to.
+        }
         self.promised_ticks = match promised_us {
             u64::MAX => self.options.election_ticks.start,
             known => self.options.ticks_of_promise(known),
@@ -139,6 +144,7 @@ impl Raft {
     pub(super) fn handle_promise(&mut self, from: NodeId, round: Round, promise_us: u64) {
         let RoleState::Leader(leader) = &mut self.role else { return };
         let lease = &mut leader.lease;
+        let promise_us = promise_us.min(PROMISE_US_MAX);
         // From when the round was sent: the follower began to count after that, nobody knows when.
         let sent = lease.sent.iter().find(|(sent, _)| *sent == round);
         if let Some((_, sent)) = sent.filter(|_| promise_us > 0) {

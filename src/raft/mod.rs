@@ -302,7 +302,7 @@ impl Raft {
         raft
     }
 
-    /// Lets one tick of time pass.
+    /// Lets one tick of time pass: in no time more than two too many, or a promise ends too early.
     pub fn tick(&mut self) {
         self.promised_ticks = self.promised_ticks.saturating_sub(1);
         match self.role {

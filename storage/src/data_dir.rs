@@ -16,7 +16,7 @@ use std::path::Path;
 use crate::error::Error;
 use crate::fs::{self, FileReader, Guard, Place};
 use crate::types::{ClusterId, HardState, NodeId};
-use crate::vote::VoteFile;
+use crate::vote::{UNKNOWN_PROMISE, VoteFile};
 
 const FIRST_LINE: &str = "raftkv data directory, format 2";
 
@@ -163,7 +163,7 @@ impl DataDir {
     /// elected; the most there is when that cannot be read.
     #[must_use]
     pub fn promise_us(&self) -> u64 {
-        self.vote.as_ref().map_or(u64::MAX, VoteFile::promise_us)
+        self.vote.as_ref().map_or(UNKNOWN_PROMISE, VoteFile::promise_us)
     }
 
     /// Records that promises may last so long, durably: before the first that does is given.

@@ -20,8 +20,13 @@ use crate::error::Error;
 use crate::fs::{self, File, PAGE, Place};
 use crate::types::{HardState, NodeId, Term};
 
-/// Another format of this file comes with another one of the directory, in IDENTITY.
+/// Another format of this file comes with another one of the directory, in IDENTITY. The line of
+/// promises is no other format as long as none was given; a version that knows no promises takes a
+/// file with one for damaged.
 const FIRST_LINE: &str = "raftkv vote, format 1";
+
+/// The promise of a server that cannot know any more what it has promised.
+pub(crate) const UNKNOWN_PROMISE: u64 = u64::MAX;
 
 /// One state of the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -154,9 +159,11 @@ impl VoteFile {
         self.now.promise_us
     }
 
-    /// Makes durable that promises may be so long from now on.
+    /// Makes durable that promises may be so long from now on; in both slots, whatever they hold: a
+    /// crash may have come between them the last time.
     pub(crate) fn record_promise(&mut self, promise_us: u64) -> Result<(), Error> {
-        if promise_us <= self.now.promise_us {
+        let known = self.now.promise_us;
+        if promise_us == 0 || promise_us < known && known != UNKNOWN_PROMISE {
             return Ok(());
         }
         self.now.promise_us = promise_us;

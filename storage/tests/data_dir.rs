@@ -178,6 +178,13 @@ fn the_longest_promise_is_remembered() {
     std::fs::write(&path, "nothing of it").unwrap();
     let data = DataDir::open_for_repair(dir.path(), node("A")).unwrap();
     assert_eq!(data.promise_us(), u64::MAX, "there was something, and nobody knows how much");
+    // From now on it is known again.
+    let mut data = data;
+    data.record_vote(vote(2), true).unwrap();
+    assert_eq!(data.promise_us(), u64::MAX);
+    data.record_promise(380_000).unwrap();
+    drop(data);
+    assert_eq!(DataDir::open(dir.path(), node("A")).unwrap().promise_us(), 380_000);
 }
 
 #[test]

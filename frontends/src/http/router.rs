@@ -54,8 +54,8 @@ impl<K: Kv> App<K> {
     }
 }
 
-/// The routes over a store, and what holds for all of them. What does so is called by name and not
-/// a layer of the routes: each layer would box the request's future once more.
+/// The routes over a store, and the rules that hold for all of them. Those are called by name and
+/// are no layers of the routes: each layer would box the request's future once more.
 pub(super) struct Service<K> {
     app: Arc<App<K>>,
     routes: Router,

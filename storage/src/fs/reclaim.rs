@@ -27,8 +27,9 @@ const STEP: u64 = 1 << 20;
 /// faster than that is given back faster.
 const REST: Duration = Duration::from_millis(20);
 
-/// The most files that wait, each of them open. What is removed beyond that goes at once.
-pub(super) const FILES_MAX: usize = 48;
+/// The most files that wait, each of them open: the node reserves descriptors for them. What is
+/// removed beyond that goes at once.
+const FILES_MAX: usize = 48;
 
 /// The files whose blocks are still to be given back.
 #[derive(Debug, Default)]
@@ -108,6 +109,7 @@ fn give_back(queue: &Mutex<Queue>) {
         {
             lock(queue).files.push_front(file);
         }
+        // Woken early, it would only go faster.
         std::thread::park_timeout(REST / waiting.saturating_add(1));
     }
 }
