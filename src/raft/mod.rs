@@ -87,6 +87,7 @@
 
 mod configuration;
 mod election;
+mod entries;
 mod log;
 pub mod message;
 pub mod options;
