@@ -258,7 +258,8 @@ impl Replica {
 
     /// A snapshot up to this index is durable: the log below it may go.
     pub fn compact(&mut self, last: Index) {
-        self.raft.compact(last);
+        let cut = self.raft.compact(last);
+        self.garbage.push(Box::new(cut));
     }
 
     /// The transport has handed over a snapshot, or could not.

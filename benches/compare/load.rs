@@ -66,14 +66,34 @@ struct Run {
     done: Cell<u64>,
     refused: Cell<u64>,
     latencies: RefCell<Histogram<u64>>,
+    /// Every answer for itself, if that is asked for.
+    answers: Answers,
+}
+
+type Answers = Option<RefCell<Vec<Answer>>>;
+
+/// When a request was due, or sent in a closed loop, and when it had been answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    pub(crate) due: Instant,
+    pub(crate) done: Instant,
 }
 
 /// Puts the load on the peer and returns what came of it.
 pub(crate) fn measure(peer: &Peer, load: &Load) -> Fallible<Figures> {
+    Ok(measure_with(peer, load, None)?.0)
+}
+
+/// Does the same, and returns all good answers too, in the order in which they came.
+pub(crate) fn measure_each(peer: &Peer, load: &Load) -> Fallible<(Figures, Vec<Answer>)> {
+    measure_with(peer, load, Some(RefCell::default()))
+}
+
+fn measure_with(peer: &Peer, load: &Load, answers: Answers) -> Fallible<(Figures, Vec<Answer>)> {
     match load.protocol {
-        Protocol::Resp => with_client::<Resp>(peer, load),
-        Protocol::Http | Protocol::EtcdJson => with_client::<Http>(peer, load),
-        Protocol::EtcdGrpc => with_client::<EtcdGrpc>(peer, load),
+        Protocol::Resp => with_client::<Resp>(peer, load, answers),
+        Protocol::Http | Protocol::EtcdJson => with_client::<Http>(peer, load, answers),
+        Protocol::EtcdGrpc => with_client::<EtcdGrpc>(peer, load, answers),
     }
 }
 
@@ -94,12 +114,16 @@ pub(crate) fn histogram() -> Fallible<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, as_nanos(Duration::from_secs(100)), 3)?)
 }
 
-fn with_client<C: Client>(peer: &Peer, load: &Load) -> Fallible<Figures> {
+fn with_client<C: Client>(
+    peer: &Peer,
+    load: &Load,
+    answers: Answers,
+) -> Fallible<(Figures, Vec<Answer>)> {
     let address = peer.address(load.protocol)?;
     let value = value_of(load.value_bytes);
     let target = Target { address, protocol: load.protocol, value };
-    let figures = block_on(run::<C>(peer, load.clone(), &target));
-    figures.map_err(|error| format!("{} under {load:?}: {error}", peer.system.name()).into())
+    let ended = block_on(run::<C>(peer, load.clone(), &target, answers));
+    ended.map_err(|error| format!("{} under {load:?}: {error}", peer.system.name()).into())
 }
 
 fn block_on<T>(work: impl Future<Output = Fallible<T>>) -> Fallible<T> {
@@ -107,7 +131,12 @@ fn block_on<T>(work: impl Future<Output = Fallible<T>>) -> Fallible<T> {
     runtime.block_on(LocalSet::new().run_until(work))
 }
 
-async fn run<C: Client>(peer: &Peer, load: Load, target: &Target) -> Fallible<Figures> {
+async fn run<C: Client>(
+    peer: &Peer,
+    load: Load,
+    target: &Target,
+    answers: Answers,
+) -> Fallible<(Figures, Vec<Answer>)> {
     let run = Rc::new(Run {
         due: Due::new(),
         from: Cell::new(None),
@@ -115,6 +144,7 @@ async fn run<C: Client>(peer: &Peer, load: Load, target: &Target) -> Fallible<Fi
         done: Cell::new(0),
         refused: Cell::new(0),
         latencies: RefCell::new(histogram()?),
+        answers,
         load,
     });
     // All are connected before the first asks.
@@ -150,7 +180,6 @@ async fn run<C: Client>(peer: &Peer, load: Load, target: &Target) -> Fallible<Fi
     }
     let (elapsed, cpu) = (from.elapsed(), peer.cpu()? - cpu);
     let own_cpu = cpu_of(std::process::id())? - own_cpu;
-    let done = run.done.get();
     run.is_over.set(true);
     let rest = async {
         while let Some(result) = work.join_next().await {
@@ -164,21 +193,34 @@ async fn run<C: Client>(peer: &Peer, load: Load, target: &Target) -> Fallible<Fi
         None => None,
         Some(pacer) => Some(pacer.await??.value_at_quantile(0.99) as f64 / 1e3),
     };
-    let latencies = run.latencies.borrow();
-    let at = |quantile| latencies.value_at_quantile(quantile) as f64 / 1e3;
-    Ok(Figures {
-        per_second: done as f64 / elapsed.as_secs_f64(),
-        p50_us: at(0.5),
-        p99_us: at(0.99),
-        p999_us: Some(at(0.999)),
-        cpu_us: cpu.as_secs_f64() * 1e6 / done as f64,
-        refused: run.refused.get(),
-        generator_share: Some(own_cpu.as_secs_f64() / elapsed.as_secs_f64()),
-        late_p99_us: late,
-    })
+    let answers = run.answers.as_ref().map(RefCell::take).unwrap_or_default();
+    Ok((run.figures(elapsed, cpu, own_cpu, late), answers))
 }
 
 impl Run {
+    /// Returns what came of it, given how long it took and the CPU time of both sides.
+    fn figures(
+        &self,
+        elapsed: Duration,
+        cpu: Duration,
+        own_cpu: Duration,
+        late_p99_us: Option<f64>,
+    ) -> Figures {
+        let latencies = self.latencies.borrow();
+        let at = |quantile| latencies.value_at_quantile(quantile) as f64 / 1e3;
+        let done = self.done.get() as f64;
+        Figures {
+            per_second: done / elapsed.as_secs_f64(),
+            p50_us: at(0.5),
+            p99_us: at(0.99),
+            p999_us: Some(at(0.999)),
+            cpu_us: cpu.as_secs_f64() * 1e6 / done,
+            refused: self.refused.get(),
+            generator_share: Some(own_cpu.as_secs_f64() / elapsed.as_secs_f64()),
+            late_p99_us,
+        }
+    }
+
     /// What one connection does.
     async fn work<C: Client>(&self, mut client: C, seed: u64) -> Fallible<()> {
         let Load { pipeline, reads_percent, keys, pace, .. } = self.load;
@@ -212,8 +254,13 @@ impl Run {
             self.refused.set(self.refused.get() + refused as u64);
         }
         if begun >= from {
-            let latency = as_nanos(begun.elapsed());
+            let now = Instant::now();
+            let latency = as_nanos(now - begun);
             self.latencies.borrow_mut().saturating_record_n(latency, done as u64);
+            if let Some(answers) = &self.answers {
+                let answer = Answer { due: begun, done: now };
+                answers.borrow_mut().extend(std::iter::repeat_n(answer, done));
+            }
         }
     }
 }

@@ -7,10 +7,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod clients;
+#[allow(dead_code, reason = "the steady bench looks at single answers")]
 mod load;
 mod machine;
 mod options;
 mod pacer;
+#[allow(dead_code, reason = "the steady bench stops and starts nodes")]
 mod peers;
 mod plot;
 #[path = "../../tests/process/mod.rs"]

@@ -18,7 +18,7 @@ use serde_json::Value as Json;
 
 use crate::Fallible;
 use crate::process::client::{Resp, http};
-use crate::process::{Cluster, free_port, wait_for};
+use crate::process::{Cluster, Node, free_port, wait_for};
 
 /// A system, in the way it is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,6 +152,14 @@ impl Peer {
         }
     }
 
+    /// Returns our nodes, and which of them has led since the start, if these are ours.
+    pub(crate) fn nodes(&mut self) -> Option<(&mut [Node], usize)> {
+        match &mut self.processes {
+            Processes::Raftkv { cluster, leader } => Some((&mut cluster.nodes, *leader)),
+            _ => None,
+        }
+    }
+
     /// Fails if the leader is not the one that was there at the start.
     pub(crate) fn check_leader(&self) -> Fallible<()> {
         match &self.processes {
@@ -162,21 +170,25 @@ impl Peer {
         }
     }
 
-    /// Returns how many entries the log has had, where the system tells.
-    pub(crate) fn log_length(&self) -> Option<u64> {
+    /// Returns what our leader says of itself, if it is ours.
+    pub(crate) fn status(&self) -> Option<Json> {
         match &self.processes {
-            Processes::Raftkv { cluster, leader } => {
-                cluster.nodes[*leader].status()?["applied_index"].as_u64()
-            }
+            Processes::Raftkv { cluster, leader } => cluster.nodes[*leader].status(),
             _ => None,
         }
+    }
+
+    /// Returns how many entries the log has had, where the system tells.
+    pub(crate) fn log_length(&self) -> Option<u64> {
+        self.status()?["applied_index"].as_u64()
     }
 
     /// Returns the CPU time that all processes of the system have used.
     pub(crate) fn cpu(&self) -> Fallible<Duration> {
         let pids: Vec<u32> = match &self.processes {
             Processes::Raftkv { cluster, .. } => {
-                cluster.nodes.iter().map(crate::process::Node::pid).collect()
+                let running = cluster.nodes.iter().filter(|node| node.is_running());
+                running.map(Node::pid).collect()
             }
             Processes::Redis { server, .. } => vec![server.0.id()],
             Processes::Etcd { servers, .. } => servers.iter().map(|server| server.0.id()).collect(),

@@ -5,7 +5,13 @@
 //! *and* past the size of the last: writing snapshots then costs no more than writing the log does.
 //! But the log is held in memory, so at [`LOG_BYTES_MAX`] one is due whatever the last was like,
 //! and at twice that, when none could be written, writes are refused.
+//!
+//! Nobody waits for a snapshot, and everybody for the CPU and the disk that it takes. So the thread
+//! rests most of the time, but no more than the log allows, which grows meanwhile: the snapshot is
+//! to be complete when the log is half as long again as it was when it became due.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use raftkv_storage::Error;
@@ -19,6 +25,10 @@ use crate::persist;
 
 /// The most log since the last snapshot, unless `--snapshot-log-bytes` asks for more.
 const LOG_BYTES_MAX: usize = 256 << 20;
+/// For so many times as long as it has worked, the thread rests.
+const REST_TIMES: u32 = 15;
+/// But never longer, for it may have waited for others while it wanted to work.
+const REST_MAX: Duration = Duration::from_millis(50);
 /// The wait after a snapshot that could not be written (a full disk, mostly).
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -33,6 +43,8 @@ pub(crate) struct Snapshots {
     /// The size of the newest snapshot.
     last_bytes: u64,
     under_way: bool,
+    /// How much of the one under way is to be done, in thousandths.
+    wanted: Arc<AtomicU64>,
     not_before: Instant,
     taken: mpsc::UnboundedSender<Taken>,
 }
@@ -47,13 +59,23 @@ impl Snapshots {
         taken: mpsc::UnboundedSender<Taken>,
     ) -> Self {
         let last_bytes = last.map_or(0, file_bytes);
-        Self { dir, log_bytes, last_bytes, under_way: false, not_before: Instant::now(), taken }
+        let (under_way, not_before) = (false, Instant::now());
+        let wanted = Arc::default();
+        Self { dir, log_bytes, last_bytes, under_way, wanted, not_before, taken }
     }
 
-    /// Returns whether a snapshot is due, given the bytes of log since the last.
-    pub(crate) fn is_due(&self, log_bytes: usize) -> bool {
+    /// Returns at which length of the log a snapshot is due.
+    fn limit(&self) -> usize {
         let last_bytes = usize::try_from(self.last_bytes).unwrap_or(usize::MAX);
-        let limit = last_bytes.min(LOG_BYTES_MAX).max(self.log_bytes);
+        last_bytes.min(LOG_BYTES_MAX).max(self.log_bytes)
+    }
+
+    /// Returns whether a snapshot is due, given the bytes of log since the last. The one that is
+    /// under way hurries as they become more.
+    pub(crate) fn is_due(&self, log_bytes: usize) -> bool {
+        let limit = self.limit();
+        let grown = log_bytes.saturating_sub(limit);
+        self.wanted.store(thousandths(grown as u64, limit as u64 / 2), Ordering::Relaxed);
         !self.under_way && log_bytes >= limit && Instant::now() >= self.not_before
     }
 
@@ -65,10 +87,13 @@ impl Snapshots {
     /// Writes a snapshot of the view on another thread.
     pub(crate) fn take(&mut self, meta: SnapshotMeta, view: View) {
         self.under_way = true;
+        // At the most, about: the last and what has come since. It is written and read back.
+        let all_bytes = (self.last_bytes + self.limit() as u64) * 2;
+        let rest = rest_unless_behind(Arc::clone(&self.wanted), all_bytes);
         let (dir, taken) = (self.dir.clone(), self.taken.clone());
         tokio::task::spawn_blocking(move || {
             let started = std::time::Instant::now();
-            let result = persist::write_snapshot(&dir, &meta, &view).map(|path| {
+            let result = persist::write_snapshot_with(&dir, &meta, &view, rest).map(|path| {
                 let bytes = file_bytes(&path);
                 let elapsed = started.elapsed();
                 tracing::info!(last = %meta.last, keys = view.len(), bytes, ?elapsed, "snapshot");
@@ -97,6 +122,47 @@ impl Snapshots {
     }
 }
 
+/// Returns what is told of each piece of work, of so many bytes in all, and lets others have the
+/// CPU and the disk for some times as long as it took, unless more of it is wanted.
+fn rest_unless_behind(wanted: Arc<AtomicU64>, all_bytes: u64) -> impl FnMut(usize) + Send {
+    let (mut done_bytes, mut since) = (0, Instant::now());
+    move |bytes| {
+        done_bytes += bytes as u64;
+        if thousandths(done_bytes, all_bytes) >= wanted.load(Ordering::Relaxed) {
+            // Nobody ends the rest before its time, and it would do no harm.
+            std::thread::park_timeout((since.elapsed() * REST_TIMES).min(REST_MAX));
+        }
+        since = Instant::now();
+    }
+}
+
+fn thousandths(part: u64, whole: u64) -> u64 {
+    part.saturating_mul(1_000) / whole.max(1)
+}
+
 fn file_bytes(path: &Place) -> u64 {
     path.open().ok().and_then(|file| file.len().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_rests_unless_the_log_has_grown_faster() {
+        const WORK: Duration = Duration::from_millis(2);
+        let wanted = Arc::new(AtomicU64::new(500));
+        let mut rest = rest_unless_behind(Arc::clone(&wanted), 100);
+        let mut rested = |bytes| {
+            std::thread::sleep(WORK);
+            let begun = Instant::now();
+            rest(bytes);
+            begun.elapsed() >= WORK * REST_TIMES / 2
+        };
+        assert!(!rested(40), "less than half is done");
+        assert!(rested(10));
+        wanted.store(1_000, Ordering::Relaxed);
+        assert!(!rested(10));
+        assert!(rested(100), "it was larger than the last");
+    }
 }

@@ -15,7 +15,7 @@ use raftkv_storage::types::{ClusterId, EntryId, Index, SnapshotMeta};
 
 pub(crate) use self::recovery::last_configuration;
 pub use self::recovery::{Opened, recover, repair, restore};
-pub use self::writer::{Progress, Writer, write_snapshot};
+pub use self::writer::{Progress, Writer, write_snapshot, write_snapshot_with};
 use crate::raft::{Envelope, Write};
 
 /// What a writer is asked to do, in order.

@@ -172,8 +172,19 @@ pub fn write_snapshot(
     meta: &SnapshotMeta,
     view: &View,
 ) -> Result<Place, Error> {
+    write_snapshot_with(dir, meta, view, |_| ())
+}
+
+/// Does the same, and calls `rest` with the bytes of each piece of it.
+pub fn write_snapshot_with(
+    dir: impl Into<Place>,
+    meta: &SnapshotMeta,
+    view: &View,
+    rest: impl FnMut(usize) + Send + 'static,
+) -> Result<Place, Error> {
     let dir = dir.into();
-    let mut writer = BufWriter::with_capacity(64 << 10, SnapshotWriter::create(&dir, meta)?);
+    let writer = SnapshotWriter::create(&dir, meta)?.with_rest(rest);
+    let mut writer = BufWriter::with_capacity(64 << 10, writer);
     view.write_to(&mut writer).and_then(|()| writer.flush()).map_err(Error::io("write", &dir))?;
     let writer =
         writer.into_inner().map_err(|error| Error::io("write", &dir)(error.into_error()))?;

@@ -16,13 +16,14 @@
 
 use std::collections::VecDeque;
 
+use super::entries::Entries;
 use super::{Entry, EntryId, Index, Term};
 
 /// The entries above `base`, which is the last one that was cut off.
 #[derive(Clone, Debug)]
 pub(super) struct Log {
     base: EntryId,
-    entries: VecDeque<Entry>,
+    entries: Entries,
     /// The bytes of all `entries`.
     bytes: usize,
     /// The bytes of those that a snapshot contains.
@@ -43,7 +44,7 @@ impl Log {
     /// Takes over a log as the disk gave it back, and drops what the snapshot contradicts.
     pub(super) fn recover(base: EntryId, entries: Vec<Entry>, snapshot: EntryId) -> Self {
         assert!(base.index <= snapshot.index, "the log must reach down to the snapshot");
-        let mut log = Self { base, entries: VecDeque::new(), bytes: 0, trailing_bytes: 0 };
+        let mut log = Self { base, entries: Entries::default(), bytes: 0, trailing_bytes: 0 };
         for entry in entries {
             log.append(entry);
         }
@@ -64,7 +65,7 @@ impl Log {
 
     /// Returns the last entry.
     pub(super) fn last(&self) -> EntryId {
-        self.entries.back().map_or(self.base, |entry| entry.id)
+        self.entries.last().map_or(self.base, |entry| entry.id)
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -117,13 +118,15 @@ impl Log {
         assert!(entry.id.index == last.index + 1, "the log has no gaps");
         assert!(entry.id.term >= last.term, "terms never fall along the log");
         self.bytes += size_of_entry(&entry);
-        self.entries.push_back(entry);
+        self.entries.push(entry);
     }
 
     /// Removes the entries from an index on. The caller answers for none of them being committed.
     pub(super) fn truncate(&mut self, from: Index) {
         let at = self.offset(from - 1).expect("only what is above the base can be truncated");
-        self.bytes -= self.entries.drain(at..).map(|entry| size_of_entry(&entry)).sum::<usize>();
+        let cut = self.entries.range(at..self.entries.len());
+        self.bytes -= cut.map(size_of_entry).sum::<usize>();
+        self.entries.truncate(at);
     }
 
     /// Returns the entries from an index on, as many as fit in so many bytes but at least one.
@@ -146,17 +149,22 @@ impl Log {
 
     pub(super) fn iter_from(&self, from: Index) -> impl Iterator<Item = &Entry> {
         let start = from.checked_sub(1).and_then(|above| self.offset(above));
-        self.entries.range(start.unwrap_or(0).min(self.entries.len())..)
+        self.entries.range(start.unwrap_or(0)..self.entries.len())
     }
 
     fn iter_to(&self, to: Index) -> impl Iterator<Item = &Entry> {
         let end = self.offset(to).expect("the caller knows the entry at this index");
-        self.entries.range(..end)
+        self.entries.range(0..end)
     }
 
     /// Cuts off the entries that a snapshot contains, but for the newest of them that fit in so
-    /// many bytes: they spare a follower that is a little behind a whole snapshot.
-    pub(super) fn compact(&mut self, snapshot: Index, trailing_bytes_max: usize) {
+    /// many bytes: they spare a follower that is a little behind a whole snapshot. Returns what was
+    /// cut off.
+    pub(super) fn compact(
+        &mut self,
+        snapshot: Index,
+        trailing_bytes_max: usize,
+    ) -> VecDeque<Vec<Entry>> {
         let contained = self.offset(snapshot).expect("a snapshot is never below the last one");
         let mut cut = contained;
         let mut trailing_bytes = 0;
@@ -167,19 +175,16 @@ impl Log {
             }
             (cut, trailing_bytes) = (next, bytes);
         }
-        if let Some(last_cut) = cut.checked_sub(1) {
-            self.base = self.entries[last_cut].id;
-            self.bytes -=
-                self.entries.drain(..cut).map(|entry| size_of_entry(&entry)).sum::<usize>();
-            // What a burst has grown is given back; a steady load keeps its room.
-            self.entries.shrink_to(self.entries.len() * 4);
-        }
         self.trailing_bytes = trailing_bytes;
+        let Some(last_cut) = cut.checked_sub(1) else { return VecDeque::new() };
+        self.base = self.entries[last_cut].id;
+        self.bytes -= self.entries.range(0..cut).map(size_of_entry).sum::<usize>();
+        self.entries.cut_off(cut)
     }
 
     /// Drops everything: the log goes on after a snapshot that holds what it missed.
     pub(super) fn reset(&mut self, base: EntryId) {
-        *self = Self { base, entries: VecDeque::new(), bytes: 0, trailing_bytes: 0 };
+        *self = Self { base, entries: Entries::default(), bytes: 0, trailing_bytes: 0 };
     }
 
     /// Returns how many of the entries in memory stand at or below an index, unless it is below the

@@ -29,7 +29,7 @@
 //!  election.rs       §5.2 §5.4.1  who leads             pre-vote, vote, check-quorum (thesis §9.6)
 //!  replication.rs    §5.3 §5.4.2  what is committed     propose, append, acknowledge, commit
 //!  progress.rs                    how fast a follower is sent to
-//!  log.rs            §5.3         Log Matching
+//!  log.rs            §5.3         Log Matching          its memory: entries.rs
 //!  read.rs           §8           reads without the log (thesis §6.4)
 //!  lease.rs                       reads without a round (thesis §6.4.1)
 //!  snapshot.rs       §7           how the log stays short
@@ -88,6 +88,7 @@
 
 mod configuration;
 mod election;
+mod entries;
 mod lease;
 mod log;
 pub mod message;
@@ -142,8 +143,7 @@ pub struct Recovered {
     pub entries: Vec<Entry>,
     /// Whether more was acknowledged than this, and lost.
     pub is_recovering: bool,
-    /// For how long, in microseconds, this server may have promised to elect nobody; the most there
-    /// is when that is not known any more.
+    /// The longest promise it may have given, in microseconds; the most there is if nobody knows.
     pub promised_us: u64,
 }
 

@@ -17,8 +17,12 @@
 //! The bytes go their own way because they are many: nothing in the core may wait for them, and no
 //! heartbeat may queue behind them.
 
+use std::collections::VecDeque;
+
 use super::message::Message;
-use super::{Configurations, EntryId, INDEX_LIMIT, Index, NodeId, Raft, RoleState, SnapshotMeta};
+use super::{
+    Configurations, Entry, EntryId, INDEX_LIMIT, Index, NodeId, Raft, RoleState, SnapshotMeta,
+};
 
 impl Raft {
     /// Describes a snapshot of the state that results from everything up to `index`, which must
@@ -34,18 +38,20 @@ impl Raft {
     }
 
     /// Takes notice that a snapshot of everything up to `last` is durable, and cuts the log. If a
-    /// newer snapshot has been installed meanwhile, there is nothing left to cut.
-    pub fn compact(&mut self, last: Index) {
+    /// newer snapshot has been installed meanwhile, there is nothing left to cut. Returns the
+    /// entries that nobody needs any more: to drop so many takes its time.
+    pub fn compact(&mut self, last: Index) -> VecDeque<Vec<Entry>> {
         if last <= self.snapshot.index {
-            return;
+            return VecDeque::new();
         }
         self.snapshot = self.snapshot_meta(last).last;
         self.configurations.compact(last);
         let above = self.log.bytes_above_snapshot();
-        self.log.compact(last, self.options.trailing_bytes);
+        let cut = self.log.compact(last, self.options.trailing_bytes);
         self.applied_bytes -= above - self.log.bytes_above_snapshot();
         // Whatever was cut is durable, in the snapshot if not in the log.
         self.persisted_index = self.persisted_index.max(last);
+        cut
     }
 
     /// Offers our newest snapshot to a follower; the transport sends its bytes.

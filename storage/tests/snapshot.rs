@@ -48,6 +48,19 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 #[test]
+fn who_writes_may_rest_after_each_block_and_when_it_is_read_back() {
+    let dir = directory();
+    let (sender, told) = std::sync::mpsc::channel();
+    let mut writer = SnapshotWriter::create(dir.path(), &meta(12))
+        .expect("create")
+        .with_rest(move |bytes| sender.send(bytes).expect("somebody listens"));
+    writer.write_all(&bytes(300_000)).expect("write");
+    writer.finish().expect("finish");
+    let once = [256 * 1024, 300_000 - 256 * 1024];
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [once, once].concat());
+}
+
+#[test]
 fn reads_what_was_written() {
     const BLOCK: usize = 256 * 1024;
     for count in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5] {

@@ -80,7 +80,7 @@ pub fn verify_newest(dir: impl Into<Place>) -> Result<(), Error> {
 
 /// Reads the whole file and returns its meta data, which must be what the name says.
 fn verify(path: &Place) -> Result<SnapshotMeta, Error> {
-    let meta = read_through(path)?;
+    let meta = read_through(path, |_| ())?;
     if path.file_name().and_then(|name| name.to_str()) != Some(&file_name(meta.last)) {
         let reason =
             format!("it holds the state up to {}, which is not what its name says", meta.last);
@@ -89,11 +89,13 @@ fn verify(path: &Place) -> Result<SnapshotMeta, Error> {
     Ok(meta)
 }
 
-/// Reads the whole file, whatever its name.
-fn read_through(path: &Place) -> Result<SnapshotMeta, Error> {
+/// Reads the whole file, whatever its name, and calls `rest` with the bytes of each block.
+fn read_through(path: &Place, mut rest: impl FnMut(usize)) -> Result<SnapshotMeta, Error> {
     let mut blocks = Blocks::open(path)?;
     let mut block = Vec::new();
-    while blocks.next(&mut block)? {}
+    while blocks.next(&mut block)? {
+        rest(block.len());
+    }
     Ok(blocks.meta().clone())
 }
 

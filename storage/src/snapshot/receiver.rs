@@ -80,7 +80,7 @@ impl SnapshotReceiver {
             return Err(Error::refused(&place, "an earlier chunk could not be written"));
         }
         self.file.sync().map_err(Error::io("sync", &place))?;
-        let meta = super::read_through(&place)?;
+        let meta = super::read_through(&place, |_| ())?;
         if meta != self.meta {
             let reason = format!("it says {meta:?}, and the leader said {:?}", self.meta);
             return Err(Error::refused(&place, reason));

@@ -18,7 +18,12 @@ pub struct SnapshotWriter {
     sums: Sums,
     /// After a failed write nobody knows where the file ends, so it can never be finished.
     failed: bool,
+    /// Called after each block.
+    rest: Rest,
 }
+
+/// Is told of so many bytes that were written or read, and lets others go first, if it likes.
+type Rest = Box<dyn FnMut(usize) + Send>;
 
 /// A file that is removed when nobody has given it a name.
 #[derive(Debug)]
@@ -68,7 +73,16 @@ impl SnapshotWriter {
             block: Vec::with_capacity(BLOCK),
             sums,
             failed: false,
+            rest: Box::new(|_| ()),
         })
+    }
+
+    /// Has `rest` called with the bytes of each block that was written or read back: it may take
+    /// its time, for whoever has more urgent things to do with the CPU and the disk.
+    #[must_use]
+    pub fn with_rest(mut self, rest: impl FnMut(usize) + Send + 'static) -> Self {
+        self.rest = Box::new(rest);
+        self
     }
 
     /// Makes it durable, reads it back, gives it its name, and removes all but the two newest.
@@ -78,7 +92,7 @@ impl SnapshotWriter {
         self.file.write(&self.sums.footer()).map_err(Error::io("write", &place))?;
         self.file.sync().map_err(Error::io("sync", &place))?;
         // The log will be cut on the word of this file.
-        let read = super::read_through(&place)?;
+        let read = super::read_through(&place, &mut self.rest)?;
         assert!(read == self.meta, "a snapshot reads as it was written");
         let published = super::publish(&self.dir, &place, self.meta.last)?;
         self.temporary.keep();
@@ -96,6 +110,7 @@ impl SnapshotWriter {
         let head = self.sums.block_head(&self.block);
         self.file.write(&head)?;
         self.file.write(&self.block)?;
+        (self.rest)(self.block.len());
         self.block.clear();
         self.failed = false;
         Ok(())
