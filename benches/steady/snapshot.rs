@@ -115,7 +115,7 @@ fn round_of(group: &mut Group, peak: &Peak, written: Duration, round: usize) -> 
     Ok(phases)
 }
 
-/// Says when snapshots were written, and when there was no answer, in seconds from the first answer.
+/// Says when snapshots were written, and when there was no answer, in seconds from the first one.
 fn say_when(answers: &[Answer], spans: &[Span]) {
     let Some(first) = answers.first() else { return };
     let after = |at: Instant| at.saturating_duration_since(first.done).as_secs_f64();
