@@ -335,7 +335,8 @@ impl World {
     }
 
     fn pause(&mut self, at: usize, length: u64) -> Applied {
-        self.servers[at].paused_until = self.now + length;
+        let server = &mut self.servers[at];
+        server.paused_until = (self.now + length).max(server.stands_still_until);
         Applied::done(self.servers[at].process.is_some())
     }
 

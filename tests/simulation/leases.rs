@@ -108,6 +108,7 @@ impl World {
         {
             let until = self.now + self.fault_random.below(2 * self.plan.election());
             server.paused_until = server.paused_until.max(until);
+            server.stands_still_until = server.paused_until;
             server.reads_peers_late = self.fault_random.one_in(2);
         }
     }

@@ -27,6 +27,9 @@ pub(crate) struct Server {
     pub(crate) clock: WallClock,
     /// Until when the process stands still.
     pub(crate) paused_until: u64,
+    /// Until then it stands still in the middle of a turn, and has read already what its clock
+    /// shows then: nothing may wake it before.
+    pub(crate) stands_still_until: u64,
     /// What peers have sent meanwhile it reads only after it has answered its clients.
     pub(crate) reads_peers_late: bool,
     /// How long each event takes it.
@@ -99,6 +102,7 @@ impl Server {
             is_starting: true,
             clock: WallClock { base_us: 0, since: 0, set_us: -(at as i64) * 7_777_777, rate: 1000 },
             paused_until: 0,
+            stands_still_until: 0,
             reads_peers_late: false,
             event_cost: 0,
             busy_until: 0,
@@ -156,7 +160,7 @@ impl Server {
         self.disk.heal();
         self.disk.stop_never();
         self.clock.set(now, 0, 1000);
-        self.paused_until = now;
+        self.paused_until = now.max(self.stands_still_until);
         (self.event_cost, self.sync_delay, self.eager_snapshots) = (0, 0, false);
         self.reads_peers_late = false;
         (self.fail_recovery_at, self.may_fail) = (None, 0);
