@@ -58,7 +58,8 @@ impl Reclaimer {
 
     fn add(&self, file: File) {
         let mut queue = lock(&self.0);
-        if queue.files.len() >= FILES_MAX {
+        // The thread may have one in hand, which it will put back.
+        if queue.files.len() + usize::from(queue.is_running) >= FILES_MAX {
             return;
         }
         queue.files.push_back(file);
