@@ -1,10 +1,10 @@
 //! Whether clients notice what goes on behind their backs: snapshots of a large keyspace, a
 //! follower that catches up by one, an hour of full load.
 //!
-//! `cargo bench --bench steady [-- --part PART] [--gigabytes N] [--rounds N] [--minutes N]`. A
-//! cluster of three on this machine, with everything that it does in the background at its real
-//! size. All nodes and the clients share the cores, so what a node does in the background is paid
-//! by all three at once.
+//! `cargo bench --bench steady [-- --part PART] [--gigabytes N] [--rounds N] [--apart] [--minutes
+//! N]`. A cluster of three on this machine, with everything that it does in the background at its
+//! real size. All nodes and the clients share the cores, so what a node does in the background is
+//! paid by all three at once.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
@@ -55,6 +55,9 @@ struct Options {
     /// How often a snapshot is awaited, and a follower killed
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// A follower that catches up gets only the CPU that nobody else wants
+    #[arg(long)]
+    apart: bool,
     /// How long full load lasts
     #[arg(long, default_value_t = 60.0)]
     minutes: f64,
@@ -82,7 +85,9 @@ fn main() -> Fallible<()> {
     for part in &options.parts {
         match part {
             Part::Snapshot => snapshot::measure_snapshots(options.gigabytes, options.rounds)?,
-            Part::CatchUp => catch_up::measure_catch_up(options.gigabytes, options.rounds)?,
+            Part::CatchUp => {
+                catch_up::measure_catch_up(options.gigabytes, options.rounds, options.apart)?;
+            }
             Part::Soak => soak::measure_soak(options.gigabytes, options.minutes)?,
         }
     }
