@@ -101,6 +101,8 @@ fn round_of(group: &mut Group, peak: &Peak, written: Duration, round: usize) -> 
         return Err(format!("{} writes were refused", figures.refused).into());
     }
     let phases = split(&answers, &spans.concat())?;
+    let nodes = spans.iter().filter(|spans| !spans.is_empty()).count();
+    eprintln!("round {round}: {nodes} of {} nodes wrote a whole snapshot", spans.len());
     for (name, phase) in
         [("before", phases.before), ("snapshots", phases.during), ("after", phases.after)]
     {

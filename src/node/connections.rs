@@ -5,13 +5,14 @@
 
 use anyhow::bail;
 use raftkv_frontends::http;
+use raftkv_storage::fs::REMOVED_FILES_MAX;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::accept;
 
 /// The log, snapshots, removed files whose blocks are being given back, listeners, and the
 /// connections that are made to peers.
-const OWN: usize = 112;
+const OWN: usize = 64 + REMOVED_FILES_MAX;
 /// Descriptors that no client gets to keep: our own, the connections of peers, and those of HTTP
 /// clients that are being told that they are too many.
 const RESERVED: u64 = (OWN + accept::CONNECTIONS_MAX + http::REFUSALS) as u64;

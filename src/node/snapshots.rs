@@ -89,7 +89,8 @@ impl Snapshots {
         self.under_way = true;
         // At the most, about: the last and what has come since. It is written and read back.
         let all_bytes = (self.last_bytes + self.limit() as u64) * 2;
-        let rest = rest_unless_behind(Arc::clone(&self.wanted), all_bytes);
+        let wanted = Arc::clone(&self.wanted);
+        let rest = rest_unless_behind(Progress { wanted, done_bytes: 0, all_bytes });
         let (dir, taken) = (self.dir.clone(), self.taken.clone());
         tokio::task::spawn_blocking(move || {
             let started = std::time::Instant::now();
@@ -122,13 +123,28 @@ impl Snapshots {
     }
 }
 
-/// Returns what is told of each piece of work, of so many bytes in all, and lets others have the
-/// CPU and the disk for some times as long as it took, unless more of it is wanted.
-fn rest_unless_behind(wanted: Arc<AtomicU64>, all_bytes: u64) -> impl FnMut(usize) + Send {
-    let (mut done_bytes, mut since) = (0, Instant::now());
+/// How far a snapshot is, and how far it is to be.
+struct Progress {
+    /// In thousandths.
+    wanted: Arc<AtomicU64>,
+    done_bytes: u64,
+    all_bytes: u64,
+}
+
+impl Progress {
+    /// Takes note of so many bytes, and returns whether there is time to rest.
+    fn note(&mut self, bytes: usize) -> bool {
+        self.done_bytes += bytes as u64;
+        thousandths(self.done_bytes, self.all_bytes) >= self.wanted.load(Ordering::Relaxed)
+    }
+}
+
+/// Returns what is told of each piece of work, and lets others have the CPU and the disk for some
+/// times as long as it took, if there is time.
+fn rest_unless_behind(mut progress: Progress) -> impl FnMut(usize) + Send {
+    let mut since = Instant::now();
     move |bytes| {
-        done_bytes += bytes as u64;
-        if thousandths(done_bytes, all_bytes) >= wanted.load(Ordering::Relaxed) {
+        if progress.note(bytes) {
             // Nobody ends the rest before its time, and it would do no harm.
             std::thread::park_timeout((since.elapsed() * REST_TIMES).min(REST_MAX));
         }
@@ -150,19 +166,12 @@ mod tests {
 
     #[test]
     fn a_snapshot_rests_unless_the_log_has_grown_faster() {
-        const WORK: Duration = Duration::from_millis(2);
         let wanted = Arc::new(AtomicU64::new(500));
-        let mut rest = rest_unless_behind(Arc::clone(&wanted), 100);
-        let mut rested = |bytes| {
-            std::thread::sleep(WORK);
-            let begun = Instant::now();
-            rest(bytes);
-            begun.elapsed() >= WORK * REST_TIMES / 2
-        };
-        assert!(!rested(40), "less than half is done");
-        assert!(rested(10));
+        let mut progress = Progress { wanted: Arc::clone(&wanted), done_bytes: 0, all_bytes: 100 };
+        assert!(!progress.note(40), "less than half is done");
+        assert!(progress.note(10));
         wanted.store(1_000, Ordering::Relaxed);
-        assert!(!rested(10));
-        assert!(rested(100), "it was larger than the last");
+        assert!(!progress.note(10));
+        assert!(progress.note(100), "it was larger than the last");
     }
 }

@@ -194,7 +194,7 @@ impl World {
                 self.servers[at].may_fail -= 1;
             }
             Effect::EagerSnapshots(at) => self.servers[at].eager_snapshots = false,
-            Effect::ClockRate(at) => self.servers[at].clock.set(now, 0, 1000),
+            Effect::ClockRate(at) => self.servers[at].set_clock(now, 0, 1000),
             Effect::Restarts(at, left) => self.restart_again(at, left),
             Effect::Lag(at, step) => drop(self.lag(at, step)),
         }
@@ -341,7 +341,7 @@ impl World {
     }
 
     fn set_clock(&mut self, at: usize, by_us: i64, rate: u64) -> Applied {
-        self.servers[at].clock.set(self.now, by_us, rate);
+        self.servers[at].set_clock(self.now, by_us, rate);
         Applied::Until(Effect::ClockRate(at))
     }
 

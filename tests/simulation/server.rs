@@ -72,7 +72,7 @@ pub(crate) struct WallClock {
 
 impl WallClock {
     fn now_us(&self, now: u64) -> i64 {
-        let elapsed = (now - self.since) * self.rate / 1000;
+        let elapsed = now.saturating_sub(self.since) * self.rate / 1000;
         self.base_us + i64::try_from(elapsed).expect("a short run")
     }
 
@@ -155,11 +155,16 @@ impl Server {
         self.process.as_ref().is_some_and(|process| process.replica.raft().role() == Role::Leader)
     }
 
+    /// Sets its clock, and the speed of it: from the end of a pause on whose clock it has read.
+    pub(crate) fn set_clock(&mut self, now: u64, by_us: i64, rate: u64) {
+        self.clock.set(now.max(self.stands_still_until), by_us, rate);
+    }
+
     /// Ends all that slows it down or lies to it.
     pub(crate) fn mend(&mut self, now: u64) {
         self.disk.heal();
         self.disk.stop_never();
-        self.clock.set(now, 0, 1000);
+        self.set_clock(now, 0, 1000);
         self.paused_until = now.max(self.stands_still_until);
         (self.event_cost, self.sync_delay, self.eager_snapshots) = (0, 0, false);
         self.reads_peers_late = false;

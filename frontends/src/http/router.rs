@@ -100,10 +100,7 @@ impl<K: Kv> Service<K> {
                 let Ok(response) = self.routes.clone().oneshot(request).await;
                 response
             }
-            Err(failure) => {
-                drop(request);
-                failure.into_response()
-            }
+            Err(failure) => failure.into_response(),
         };
         let headers = response.headers_mut();
         // The length comes last, wherever a response is made.

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use self::os::Os;
+pub use self::reclaim::REMOVED_FILES_MAX;
 pub use self::sigbus::explain_sigbus;
 use crate::error::Error;
 

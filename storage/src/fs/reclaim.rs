@@ -27,9 +27,9 @@ const STEP: u64 = 1 << 20;
 /// faster than that is given back faster.
 const REST: Duration = Duration::from_millis(20);
 
-/// The most files that wait, each of them open: the node reserves descriptors for them. What is
+/// The most removed files that wait for their blocks to be given back, each of them open. What is
 /// removed beyond that goes at once.
-const FILES_MAX: usize = 48;
+pub const REMOVED_FILES_MAX: usize = 48;
 
 /// The files whose blocks are still to be given back.
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ impl Reclaimer {
     fn add(&self, file: File) {
         let mut queue = lock(&self.0);
         // The thread may have one in hand, which it will put back.
-        if queue.files.len() + usize::from(queue.is_running) >= FILES_MAX {
+        if queue.files.len() + usize::from(queue.is_running) >= REMOVED_FILES_MAX {
             return;
         }
         queue.files.push_back(file);
@@ -199,11 +199,11 @@ mod tests {
     fn no_more_files_wait_than_may_be_open() {
         let dir = tempfile::tempdir().unwrap();
         let reclaimer = Reclaimer::default();
-        for number in 0..2 * FILES_MAX {
+        for number in 0..2 * REMOVED_FILES_MAX {
             let path = dir.path().join(number.to_string());
             drop(large_file(&path));
             reclaimer.remove(&path).unwrap();
-            assert!(lock(&reclaimer.0).files.len() <= FILES_MAX);
+            assert!(lock(&reclaimer.0).files.len() <= REMOVED_FILES_MAX);
             assert!(!path.exists());
         }
     }
