@@ -204,7 +204,12 @@ impl World {
         if client.random.one_in(ELSEWHERE) {
             client.target = client.random.below(plan.nodes as u64) as usize;
         }
-        let target = client.target;
+        // Where a leader does not know yet that it is none, some read there and others write elsewhere.
+        let target = match self.network.laggard {
+            Some(laggard) if request.only_reads() => laggard,
+            Some(laggard) if client.target == laggard => (laggard + 1) % plan.nodes,
+            _ => client.target,
+        };
         self.trace.note(now, &[9, at as u64, target as u64], || {
             format!("client {at} asks {}: {request:?}", self.names[target])
         });

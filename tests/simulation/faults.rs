@@ -270,6 +270,7 @@ impl World {
         let others = || (0..nodes).filter(|other| *other != leader);
         if step > LAG_STEPS {
             self.network.cut.extend(others().map(|other| (leader, other)));
+            self.network.laggard = Some(leader);
             self.after(3 * election, Event::End(Effect::Network));
             return false;
         }

@@ -35,6 +35,8 @@ pub(crate) struct Network {
     pub(crate) delay: u64,
     pub(crate) snapshot_loss_per_mille: u64,
     pub(crate) snapshot_delay: u64,
+    /// A leader that still hears its followers, and that they do not hear any more.
+    pub(crate) laggard: Option<usize>,
     /// Nodes that clients do not reach.
     pub(crate) client_cut: BTreeSet<usize>,
     pub(crate) client_delay: u64,
@@ -59,6 +61,7 @@ impl Network {
             delay: 0,
             snapshot_loss_per_mille: 0,
             snapshot_delay: 0,
+            laggard: None,
             client_cut: BTreeSet::new(),
             client_delay: 0,
             last: BTreeMap::new(),

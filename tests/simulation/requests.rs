@@ -53,6 +53,10 @@ fn name(key: u32) -> Vec<u8> {
 }
 
 impl Request {
+    pub(crate) fn only_reads(&self) -> bool {
+        self.ops.iter().all(|(_, op)| matches!(op, Op::Get))
+    }
+
     pub(crate) fn batch(&self) -> Batch {
         if self.http {
             let [(key, op)] = &self.ops[..] else { panic!("one operation by HTTP") };
