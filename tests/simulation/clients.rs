@@ -204,7 +204,7 @@ impl World {
         if client.random.one_in(ELSEWHERE) {
             client.target = client.random.below(plan.nodes as u64) as usize;
         }
-        // Where a leader does not know yet that it is none, some read there and others write elsewhere.
+        // Some read at a leader that does not know that it is none, and others write elsewhere.
         let target = match self.network.laggard {
             Some(laggard) if request.only_reads() => laggard,
             Some(laggard) if client.target == laggard => (laggard + 1) % plan.nodes,
