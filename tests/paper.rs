@@ -311,6 +311,7 @@ fn s5_5_messages_are_idempotent() {
 fn s7_compaction() {
     let mut cluster = led();
     cluster.options.trailing_bytes = 0;
+    cluster.options.catch_up_bytes = 0;
     cluster.recover(id("n1"), Recovered::default());
     cluster.elect(id("n2"));
     cluster.run(20);
@@ -347,6 +348,7 @@ fn s7_install_snapshot() {
     let mut cluster = led();
     cluster.crash(id("n3"));
     cluster.options.trailing_bytes = 0;
+    cluster.options.catch_up_bytes = 0;
     cluster.restart(id("n1"));
     cluster.elect(id("n1"));
     for command in ["a", "b", "c"] {

@@ -85,6 +85,7 @@ impl Life {
             inflight_messages_max: random.pick(&[1, 3, 256]),
             inflight_bytes_max: random.pick(&[50, 8 << 20]),
             trailing_bytes: random.pick(&[0, 60, 1000]),
+            catch_up_bytes: random.pick(&[0, 200, 1 << 20]),
             ..Options::default()
         };
         let mut cluster = Cluster::new(configuration, options, seed);

@@ -38,6 +38,8 @@ enum Command {
         inflight: Option<usize>,
         #[arg(key)]
         trailing: Option<usize>,
+        #[arg(key)]
+        catch_up: Option<usize>,
         /// `yes`: reads are on leases.
         #[arg(key, optional)]
         lease: String,
@@ -257,6 +259,7 @@ impl Script {
                 append_bytes,
                 inflight,
                 trailing,
+                catch_up,
                 lease,
             } => {
                 let set = |names: &str| {
@@ -265,8 +268,11 @@ impl Script {
                 let mut configuration = Configuration::bootstrap(voters.iter().map(|n| id(n)));
                 configuration.outgoing = set(outgoing);
                 configuration.learners = set(learners);
-                let mut options =
-                    Options { trailing_bytes: trailing.unwrap_or(0), ..Default::default() };
+                let mut options = Options {
+                    trailing_bytes: trailing.unwrap_or(0),
+                    catch_up_bytes: catch_up.unwrap_or(0),
+                    ..Default::default()
+                };
                 options.append_bytes_max = append_bytes.unwrap_or(options.append_bytes_max);
                 options.inflight_messages_max = inflight.unwrap_or(options.inflight_messages_max);
                 options.lease_reads = lease == "yes";

@@ -4,6 +4,7 @@
 //! the load brings it about: all three nodes write theirs at about the same time, to one disk. What
 //! comes after it belongs to it: the log and an old snapshot are removed.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::Fallible;
@@ -19,6 +20,8 @@ const AFTER: Duration = Duration::from_secs(10);
 const PEAK_TIME: Duration = Duration::from_secs(3);
 /// A time without an answer that is worth mentioning.
 const PAUSE: Duration = Duration::from_millis(15);
+/// An answer that is worth mentioning.
+const SLOW: Duration = Duration::from_millis(30);
 /// More log than the search for the peak rate writes.
 const PEAK_LOG_BYTES: u64 = 100 << 20;
 
@@ -124,8 +127,14 @@ fn say_when(answers: &[Answer], spans: &[Span]) {
     let written = spans.iter().map(|span| (after(span.from), after(span.until)));
     let pauses = with_gaps(answers).filter(|(_, gap)| *gap > PAUSE);
     let pauses = pauses.map(|(answer, gap)| (after(answer.done), gap));
+    let mut slowest = BTreeMap::<u64, Duration>::new();
+    for answer in answers {
+        let second = slowest.entry(after(answer.due) as u64).or_default();
+        *second = (*second).max(answer.done - answer.due);
+    }
+    slowest.retain(|_, latency| *latency > SLOW);
     eprintln!(
-        "snapshots: {:.1?}; pauses: {:.2?}",
+        "snapshots: {:.1?}; pauses: {:.2?}; the slowest of each second: {slowest:.0?}",
         written.collect::<Vec<_>>(),
         pauses.collect::<Vec<_>>()
     );

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raftkv_frontends::{Cluster, Error, Unavailable};
+use raftkv_storage::background;
 use raftkv_storage::keyspace::command::Batch;
 use raftkv_storage::snapshot::Received;
 use raftkv_storage::types::{ClusterId, NodeId};
@@ -367,7 +368,8 @@ impl Driver {
             self.run_heavy(heavy);
         }
         for garbage in garbage {
-            tokio::task::spawn_blocking(move || drop(garbage));
+            // Without a thread it is dropped here.
+            let _ = background::spawn("drop", move || drop(garbage));
         }
         self.note_changes();
         self.following.publish(self.replica.raft());

@@ -10,11 +10,10 @@
 //! rests most of the time, but no more than the log allows, which grows meanwhile: the snapshot is
 //! to be complete when the log is half as long again as it was when it became due.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use raftkv_storage::Error;
+use raftkv_storage::background::{Due, Pace};
 use raftkv_storage::fs::Place;
 use raftkv_storage::keyspace::View;
 use raftkv_storage::types::SnapshotMeta;
@@ -25,10 +24,6 @@ use crate::persist;
 
 /// The most log since the last snapshot, unless `--snapshot-log-bytes` asks for more.
 const LOG_BYTES_MAX: usize = 256 << 20;
-/// For so many times as long as it has worked, the thread rests.
-const REST_TIMES: u32 = 15;
-/// But never longer, for it may have waited for others while it wanted to work.
-const REST_MAX: Duration = Duration::from_millis(50);
 /// The wait after a snapshot that could not be written (a full disk, mostly).
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -43,8 +38,8 @@ pub(crate) struct Snapshots {
     /// The size of the newest snapshot.
     last_bytes: u64,
     under_way: bool,
-    /// How much of the one under way is to be done, in thousandths.
-    wanted: Arc<AtomicU64>,
+    /// How much of the one under way is to be done.
+    due: Due,
     not_before: Instant,
     taken: mpsc::UnboundedSender<Taken>,
 }
@@ -60,8 +55,8 @@ impl Snapshots {
     ) -> Self {
         let last_bytes = last.map_or(0, file_bytes);
         let (under_way, not_before) = (false, Instant::now());
-        let wanted = Arc::default();
-        Self { dir, log_bytes, last_bytes, under_way, wanted, not_before, taken }
+        let due = Due::default();
+        Self { dir, log_bytes, last_bytes, under_way, due, not_before, taken }
     }
 
     /// Returns at which length of the log a snapshot is due.
@@ -75,7 +70,7 @@ impl Snapshots {
     pub(crate) fn is_due(&self, log_bytes: usize) -> bool {
         let limit = self.limit();
         let grown = log_bytes.saturating_sub(limit);
-        self.wanted.store(thousandths(grown as u64, limit as u64 / 2), Ordering::Relaxed);
+        self.due.set(grown, limit / 2);
         !self.under_way && log_bytes >= limit && Instant::now() >= self.not_before
     }
 
@@ -89,11 +84,11 @@ impl Snapshots {
         self.under_way = true;
         // At the most, about: the last and what has come since. It is written and read back.
         let all_bytes = (self.last_bytes + self.limit() as u64) * 2;
-        let wanted = Arc::clone(&self.wanted);
-        let rest = rest_unless_behind(Progress { wanted, done_bytes: 0, all_bytes });
+        let mut pace = Pace::new(self.due.clone(), all_bytes);
         let (dir, taken) = (self.dir.clone(), self.taken.clone());
         tokio::task::spawn_blocking(move || {
             let started = std::time::Instant::now();
+            let rest = move |bytes| pace.rest_after(bytes);
             let result = persist::write_snapshot_with(&dir, &meta, &view, rest).map(|path| {
                 let bytes = file_bytes(&path);
                 let elapsed = started.elapsed();
@@ -123,55 +118,6 @@ impl Snapshots {
     }
 }
 
-/// How far a snapshot is, and how far it is to be.
-struct Progress {
-    /// In thousandths.
-    wanted: Arc<AtomicU64>,
-    done_bytes: u64,
-    all_bytes: u64,
-}
-
-impl Progress {
-    /// Takes note of so many bytes, and returns whether there is time to rest.
-    fn note(&mut self, bytes: usize) -> bool {
-        self.done_bytes += bytes as u64;
-        thousandths(self.done_bytes, self.all_bytes) >= self.wanted.load(Ordering::Relaxed)
-    }
-}
-
-/// Returns what is told of each piece of work, and lets others have the CPU and the disk for some
-/// times as long as it took, if there is time.
-fn rest_unless_behind(mut progress: Progress) -> impl FnMut(usize) + Send {
-    let mut since = Instant::now();
-    move |bytes| {
-        if progress.note(bytes) {
-            // Nobody ends the rest before its time, and it would do no harm.
-            std::thread::park_timeout((since.elapsed() * REST_TIMES).min(REST_MAX));
-        }
-        since = Instant::now();
-    }
-}
-
-fn thousandths(part: u64, whole: u64) -> u64 {
-    part.saturating_mul(1_000) / whole.max(1)
-}
-
 fn file_bytes(path: &Place) -> u64 {
     path.open().ok().and_then(|file| file.len().ok()).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_snapshot_rests_unless_the_log_has_grown_faster() {
-        let wanted = Arc::new(AtomicU64::new(500));
-        let mut progress = Progress { wanted: Arc::clone(&wanted), done_bytes: 0, all_bytes: 100 };
-        assert!(!progress.note(40), "less than half is done");
-        assert!(progress.note(10));
-        wanted.store(1_000, Ordering::Relaxed);
-        assert!(!progress.note(10));
-        assert!(progress.note(100), "it was larger than the last");
-    }
 }

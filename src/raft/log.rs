@@ -17,7 +17,7 @@
 use std::collections::VecDeque;
 
 use super::entries::Entries;
-use super::{Entry, EntryId, Index, Term};
+use super::{Entry, EntryId, Index, Options, Term};
 
 /// The entries above `base`, which is the last one that was cut off.
 #[derive(Clone, Debug)]
@@ -158,28 +158,42 @@ impl Log {
     }
 
     /// Cuts off the entries that a snapshot contains, but for the newest of them that fit in so
-    /// many bytes: they spare a follower that is a little behind a whole snapshot. Returns what was
-    /// cut off.
+    /// many bytes: they spare a follower that is a little behind a whole snapshot. Of the followers
+    /// that have come up to these indexes, the log is kept for those for whom all that they miss
+    /// fits in what may be kept; a part of it would be of no use. Returns what was cut off.
     pub(super) fn compact(
         &mut self,
         snapshot: Index,
-        trailing_bytes_max: usize,
+        followers: impl Iterator<Item = Index>,
+        options: &Options,
     ) -> VecDeque<Vec<Entry>> {
         let contained = self.offset(snapshot).expect("a snapshot is never below the last one");
-        let mut cut = contained;
-        let mut trailing_bytes = 0;
-        while let Some(next) = cut.checked_sub(1) {
-            let bytes = trailing_bytes + size_of_entry(&self.entries[next]);
-            if bytes > trailing_bytes_max {
-                break;
+        let (mut cut, mut trailing_bytes) = self.trail(contained, 0, options.trailing_bytes);
+        for needed in followers.filter_map(|index| self.offset(index)) {
+            let (kept, bytes) = self.trail(contained, needed, options.catch_up_bytes);
+            if kept == needed && kept < cut {
+                (cut, trailing_bytes) = (kept, bytes);
             }
-            (cut, trailing_bytes) = (next, bytes);
         }
         self.trailing_bytes = trailing_bytes;
         let Some(last_cut) = cut.checked_sub(1) else { return VecDeque::new() };
         self.base = self.entries[last_cut].id;
         self.bytes -= self.entries.range(0..cut).map(size_of_entry).sum::<usize>();
         self.entries.cut_off(cut)
+    }
+
+    /// Returns how far down from here, and not below `least`, entries fit in so many bytes, and how
+    /// many bytes that is.
+    fn trail(&self, from: usize, least: usize, bytes_max: usize) -> (usize, usize) {
+        let (mut at, mut bytes) = (from, 0);
+        while at > least {
+            let more = bytes + size_of_entry(&self.entries[at - 1]);
+            if more > bytes_max {
+                break;
+            }
+            (at, bytes) = (at - 1, more);
+        }
+        (at, bytes)
     }
 
     /// Drops everything: the log goes on after a snapshot that holds what it missed.
@@ -246,12 +260,31 @@ mod tests {
     #[test]
     fn compaction_keeps_what_trails_the_snapshot_by_little() {
         let mut log = log(id(0, 0), &[1, 1, 2, 2, 3]);
-        log.compact(4, 60);
+        let mut options = Options { trailing_bytes: 60, catch_up_bytes: 0, ..Options::default() };
+        log.compact(4, [].into_iter(), &options);
         assert_eq!((log.base(), log.last()), (id(2, 1), id(5, 3)));
         assert_eq!((log.bytes(), log.bytes_above_snapshot()), (78, 26));
-        log.compact(5, 0);
+        options.trailing_bytes = 0;
+        log.compact(5, [].into_iter(), &options);
         assert_eq!((log.base(), log.last()), (id(5, 3), id(5, 3)));
         assert_eq!((log.bytes(), log.bytes_above_snapshot()), (0, 0));
+    }
+
+    #[test]
+    fn compaction_keeps_all_that_a_follower_misses_or_nothing() {
+        let whole = log(id(0, 0), &[1; 6]);
+        let options = Options { trailing_bytes: 0, catch_up_bytes: 60, ..Options::default() };
+        let base_with = |followers: &[Index]| {
+            let mut log = whole.clone();
+            log.compact(5, followers.iter().copied(), &options);
+            assert_eq!(log.bytes_above_snapshot(), 26);
+            log.base().index
+        };
+        assert_eq!(base_with(&[]), 5);
+        assert_eq!(base_with(&[6, 5, 4]), 4);
+        assert_eq!(base_with(&[3]), 3);
+        assert_eq!(base_with(&[2]), 5, "that would be too much");
+        assert_eq!(base_with(&[2, 0, 4, 3]), 3, "the others need not suffer");
     }
 
     #[test]

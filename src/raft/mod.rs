@@ -259,7 +259,7 @@ impl Raft {
         let mut configurations = Configurations::new(snapshot.index, configuration);
         configurations.recover(&log, snapshot.index);
         // The disk drops whole segments only, so it may hold far more than is of use.
-        log.compact(snapshot.index, options.trailing_bytes);
+        log.compact(snapshot.index, std::iter::empty(), &options);
         let last = log.last();
         // An installed snapshot may be of a newer term than the one written down last. A vote of
         // that term would have been written before it left, so there was none.

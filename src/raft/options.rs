@@ -23,6 +23,9 @@ pub struct Options {
     /// The bytes of entries below a snapshot that stay in memory, so that a follower a little
     /// behind needs no snapshot.
     pub trailing_bytes: usize,
+    /// The most bytes of entries below a snapshot that stay in memory for a follower that is
+    /// catching up, so that the next snapshot does not overtake it again and again.
+    pub catch_up_bytes: usize,
 }
 
 impl Default for Options {
@@ -38,6 +41,7 @@ impl Default for Options {
             inflight_messages_max: 256,
             inflight_bytes_max: 8 << 20,
             trailing_bytes: 1 << 20,
+            catch_up_bytes: 512 << 20,
         }
     }
 }

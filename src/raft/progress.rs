@@ -169,6 +169,14 @@ impl Progress {
         self.state = State::Snapshot { index, delivered: None };
     }
 
+    /// Returns how far the follower is, or will be when it has the snapshot that it is taking.
+    pub(super) fn reaches(&self) -> Index {
+        match self.state {
+            State::Snapshot { index, .. } => index.max(self.match_index),
+            _ => self.match_index,
+        }
+    }
+
     /// Takes in that the follower's log agrees up to `matched`, durably.
     pub(super) fn acknowledged(&mut self, matched: Index) {
         if matched < self.match_index {

@@ -17,11 +17,12 @@
 //! The bytes go their own way because they are many: nothing in the core may wait for them, and no
 //! heartbeat may queue behind them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::message::Message;
 use super::{
-    Configurations, Entry, EntryId, INDEX_LIMIT, Index, NodeId, Raft, RoleState, SnapshotMeta,
+    Configurations, Entry, EntryId, INDEX_LIMIT, Index, NodeId, Progress, Raft, RoleState,
+    SnapshotMeta,
 };
 
 impl Raft {
@@ -47,7 +48,15 @@ impl Raft {
         self.snapshot = self.snapshot_meta(last).last;
         self.configurations.compact(last);
         let above = self.log.bytes_above_snapshot();
-        let cut = self.log.compact(last, self.options.trailing_bytes);
+        let election_ticks = self.options.election_ticks.start;
+        let peers = match &self.role {
+            RoleState::Leader(leader) => Some(&leader.peers),
+            _ => None,
+        };
+        // One that is silent is not counted on.
+        let heard = peers.into_iter().flat_map(BTreeMap::values);
+        let heard = heard.filter(|peer| peer.silent_ticks < election_ticks);
+        let cut = self.log.compact(last, heard.map(Progress::reaches), &self.options);
         self.applied_bytes -= above - self.log.bytes_above_snapshot();
         // Whatever was cut is durable, in the snapshot if not in the log.
         self.persisted_index = self.persisted_index.max(last);

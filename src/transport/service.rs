@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use raftkv_storage::background;
 use raftkv_storage::keyspace::Keyspace;
 use raftkv_storage::snapshot::{Received, SnapshotReceiver};
 use raftkv_storage::types::{NodeId, SnapshotMeta};
@@ -291,7 +292,7 @@ impl Service {
         let (sender, mut chunks) =
             mpsc::channel::<proto::InstallSnapshotRequest>(CHUNKS_WAITING_MAX);
         let dir = self.shared.snapshot_dir.clone();
-        let writing = tokio::task::spawn_blocking(move || {
+        let receive = move || {
             let mut file = SnapshotReceiver::create(&dir, &meta)?;
             let mut done = false;
             while let Some(chunk) = chunks.blocking_recv() {
@@ -306,7 +307,10 @@ impl Service {
                 .map_err(raftkv_storage::Error::reading(&file.place))?;
             // The permit stays here when the call is gone: the file and the keyspace still are.
             Ok::<_, raftkv_storage::Error>(Some((file, keyspace, one)))
-        });
+        };
+        let (written, writing) = oneshot::channel();
+        background::spawn("receive", move || written.send(receive()))
+            .map_err(|error| Status::internal(format!("starting a thread: {error}")))?;
         let mut next = Some(first);
         while let Some(chunk) = next {
             let done = chunk.done;

@@ -220,6 +220,7 @@ impl Plan {
             inflight_messages_max: random.pick(&[1, 3, 256]),
             inflight_bytes_max: random.pick(&[200, 4_000, 8 << 20]),
             trailing_bytes: random.pick(&[0, 300, 3_000, 1 << 20]),
+            catch_up_bytes: Random::for_part(seed, "catch up").pick(&[0, 3_000, 1 << 20]),
         };
         // Few kinds, many, or none at all.
         let share = random.pick(&[0, 60, 120, 120, 250, 500]);

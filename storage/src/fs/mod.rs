@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use self::os::Os;
 pub use self::reclaim::REMOVED_FILES_MAX;
 pub use self::sigbus::explain_sigbus;
+use crate::background::Pace;
 use crate::error::Error;
 
 /// A page, and the unit in which segments are filled with zeros.
@@ -390,7 +391,12 @@ impl FileWriter {
 /// Allocates the file and fills it with zeros, so that no later store into it can fail for want of
 /// space, and none has to convert an extent. Ends early, with `Interrupted`, when `stop` is set.
 /// The caller syncs.
-pub(crate) fn fill(file: &dyn File, bytes: usize, stop: &AtomicBool) -> io::Result<()> {
+pub(crate) fn fill(
+    file: &dyn File,
+    bytes: usize,
+    pace: &mut Pace,
+    stop: &AtomicBool,
+) -> io::Result<()> {
     file.allocate(bytes as u64)?;
     let zeros = [0; PAGE];
     let mut offset = 0;
@@ -403,6 +409,7 @@ pub(crate) fn fill(file: &dyn File, bytes: usize, stop: &AtomicBool) -> io::Resu
         offset += length;
         if offset.is_multiple_of(FILL_SYNC) {
             file.sync_data()?;
+            pace.rest_after(FILL_SYNC);
         }
     }
     Ok(())

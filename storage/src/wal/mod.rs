@@ -210,8 +210,7 @@ impl Wal {
         }
         let (position, length) = self.active.position();
         if self.options.prepare_ahead
-            && position > length / 4
-            && let Err(error) = self.preparer.start()
+            && let Err(error) = self.preparer.start(position, length)
         {
             // When the segment is full it is tried again, and then it counts.
             tracing::warn!(%error, "a segment cannot be prepared ahead of need");

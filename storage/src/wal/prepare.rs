@@ -1,5 +1,8 @@
 //! Segments made ready ahead of need, by a thread that may take its time.
 //!
+//! It takes as much of it as it may: three servers whose logs grow alike come to the end of their
+//! segments at the same moment, and to fill three files at once was seen in the answers.
+//!
 //! A file that is handed over is allocated, filled with zeros and synced, and so is its name. A
 //! full disk shows here, as an error, before a single byte of the log depends on it; and since
 //! every attempt begins anew, the log heals when there is room again.
@@ -9,8 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use crate::background::{Due, Pace};
 use crate::error::Error;
 use crate::fs::{self, File, Place};
+
+/// The next segment is begun when this part of the one before is written.
+const BEGIN: usize = 4;
 
 /// A file full of zeros under its temporary name.
 pub(super) struct Prepared {
@@ -27,23 +34,39 @@ pub(super) struct Preparer {
     next: u64,
     ready: VecDeque<Prepared>,
     running: Option<JoinHandle<Result<Prepared, Error>>>,
+    /// How much of the file that is being made is to be done.
+    due: Due,
     stop: Arc<AtomicBool>,
 }
 
 impl Preparer {
     pub(super) fn new(dir: &Place, bytes: usize) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        Self { dir: dir.clone(), bytes, next: 1, ready: VecDeque::new(), running: None, stop }
+        Self {
+            dir: dir.clone(),
+            bytes,
+            next: 1,
+            ready: VecDeque::new(),
+            running: None,
+            due: Due::default(),
+            stop: Arc::default(),
+        }
     }
 
-    /// Sees to it that a file is ready or being made. Never waits.
-    pub(super) fn start(&mut self) -> Result<(), Error> {
-        if !self.ready.is_empty() || self.running.is_some() {
+    /// Sees to it that a file is ready or being made, when the segment before it is written up to
+    /// here. Never waits.
+    pub(super) fn start(&mut self, position: usize, length: usize) -> Result<(), Error> {
+        if !self.ready.is_empty() || position <= length / BEGIN {
+            return Ok(());
+        }
+        // Ready well before it is needed: a segment may fill up faster towards its end.
+        self.due.set(position - length / BEGIN, length / 2);
+        if self.running.is_some() {
             return Ok(());
         }
         let (place, bytes, stop) = (self.next_place(), self.bytes, Arc::clone(&self.stop));
+        let pace = Pace::new(self.due.clone(), bytes as u64);
         let thread = std::thread::Builder::new().name("wal-prepare".into());
-        let running = thread.spawn(move || prepare(place, bytes, &stop));
+        let running = thread.spawn(move || prepare(place, bytes, pace, &stop));
         self.running = Some(running.map_err(Error::io("start a thread in", &self.dir))?);
         Ok(())
     }
@@ -51,6 +74,7 @@ impl Preparer {
     /// Waits until this many files are ready. When that cannot be, nothing has changed.
     pub(super) fn ensure(&mut self, count: usize) -> Result<(), Error> {
         while self.ready.len() < count {
+            self.due.set_all();
             if let Some(running) = self.running.take() {
                 match join(running) {
                     Ok(prepared) => self.put(prepared),
@@ -62,7 +86,8 @@ impl Preparer {
                 }
                 continue;
             }
-            let prepared = prepare(self.next_place(), self.bytes, &self.stop)?;
+            let pace = Pace::new(self.due.clone(), self.bytes as u64);
+            let prepared = prepare(self.next_place(), self.bytes, pace, &self.stop)?;
             self.put(prepared);
         }
         Ok(())
@@ -84,6 +109,7 @@ impl Preparer {
 }
 
 fn join(running: JoinHandle<Result<Prepared, Error>>) -> Result<Prepared, Error> {
+    running.thread().unpark();
     running.join().expect("preparing a segment does not panic")
 }
 
@@ -91,7 +117,7 @@ impl Drop for Preparer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(running) = self.running.take()
-            && let Ok(Ok(prepared)) = running.join()
+            && let Ok(prepared) = join(running)
         {
             self.ready.push_back(prepared);
         }
@@ -101,9 +127,14 @@ impl Drop for Preparer {
     }
 }
 
-fn prepare(place: Place, bytes: usize, stop: &AtomicBool) -> Result<Prepared, Error> {
+fn prepare(
+    place: Place,
+    bytes: usize,
+    mut pace: Pace,
+    stop: &AtomicBool,
+) -> Result<Prepared, Error> {
     let file = place.create()?;
-    let made = fs::fill(&*file, bytes, stop)
+    let made = fs::fill(&*file, bytes, &mut pace, stop)
         .map_err(Error::io("allocate", &place))
         .and_then(|()| file.sync_all().map_err(Error::io("sync", &place)))
         .and_then(|()| place.dir().sync_dir());
