@@ -109,7 +109,8 @@ fn a_snapshot_that_no_server_writes_is_refused() {
         let mut writer = SnapshotWriter::create(dir.path(), &meta).unwrap();
         writer.write_all(bytes).unwrap();
         let file = writer.finish().unwrap();
-        persist::restore(SnapshotReader::open(file).unwrap()).map_err(|error| error.to_string())
+        persist::restore(&mut SnapshotReader::open(file).unwrap())
+            .map_err(|error| error.to_string())
     };
     assert_eq!(restore(7, &bytes).unwrap().applied(), 7);
     let ahead = restore(6, &bytes).unwrap_err();

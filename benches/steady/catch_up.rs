@@ -69,6 +69,7 @@ struct Rates {
 }
 
 fn round_of(group: &mut Group) -> Fallible<Rates> {
+    group.settle()?;
     follower(group)?.kill();
     // What was written last before it was killed is in the snapshot, and no more in the log.
     group.pass_snapshot()?;

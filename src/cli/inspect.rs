@@ -46,7 +46,7 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<()> {
 
 fn inspect_snapshot(path: &std::path::Path, out: &mut impl Write) -> Result<(), Error> {
     snapshot::inspect(path, out)?;
-    let keyspace = crate::persist::restore(snapshot::SnapshotReader::open(path)?)
+    let keyspace = crate::persist::restore(&mut snapshot::SnapshotReader::open(path)?)
         .map_err(Error::reading(path))?;
     let view = keyspace.view();
     writeln!(out, "keys {}  digest {:032x}", view.len(), view.digest())

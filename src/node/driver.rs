@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raftkv_frontends::{Cluster, Error, Unavailable};
-use raftkv_storage::background;
 use raftkv_storage::keyspace::command::Batch;
 use raftkv_storage::snapshot::Received;
 use raftkv_storage::types::{ClusterId, NodeId};
@@ -235,6 +234,7 @@ impl Driver {
         self.publish();
         self.answer_late();
         self.report_lost();
+        self.transport.set_log_bytes(self.replica.raft().log_bytes());
         let since = self.replica.raft().bytes_since_snapshot();
         if self.snapshots.is_due(since) {
             let (meta, view) = self.replica.snapshot();
@@ -368,8 +368,7 @@ impl Driver {
             self.run_heavy(heavy);
         }
         for garbage in garbage {
-            // Without a thread it is dropped here.
-            let _ = background::spawn("drop", move || drop(garbage));
+            tokio::task::spawn_blocking(move || drop(garbage));
         }
         self.note_changes();
         self.following.publish(self.replica.raft());

@@ -75,7 +75,7 @@ fn read(data_dir: &DataDir, options: WalOptions) -> Result<Found, Error> {
     let keyspace = match &newest {
         None => Keyspace::default(),
         Some(Latest { place, .. }) => {
-            restore(SnapshotReader::open(place)?).map_err(Error::reading(place))?
+            restore(&mut SnapshotReader::open(place)?).map_err(Error::reading(place))?
         }
     };
     let wal_dir = data_dir.wal_dir();
@@ -158,7 +158,7 @@ fn later(data_dir: &DataDir, logged: HardState) -> Result<HardState, Error> {
 
 /// Rebuilds the keyspace that a snapshot holds, ours or a leader's: all of its bytes, and nothing
 /// of later entries than it says. Those that follow it would be applied to such a keyspace twice.
-pub fn restore(snapshot: SnapshotReader) -> io::Result<Keyspace> {
+pub fn restore(snapshot: &mut SnapshotReader) -> io::Result<Keyspace> {
     let invalid = |reason: String| Err(io::Error::new(io::ErrorKind::InvalidData, reason));
     let last = snapshot.meta().last;
     let mut reader = BufReader::new(snapshot);

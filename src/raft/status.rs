@@ -109,6 +109,12 @@ impl Raft {
         self.snapshot
     }
 
+    /// Returns the bytes of log in memory.
+    #[must_use]
+    pub fn log_bytes(&self) -> usize {
+        self.log.bytes()
+    }
+
     /// Returns the bytes of log above the newest snapshot, applied or not.
     #[must_use]
     pub fn bytes_above_snapshot(&self) -> usize {

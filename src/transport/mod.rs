@@ -17,6 +17,7 @@ pub mod service;
 pub mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use raftkv_storage::fs::Place;
@@ -102,6 +103,8 @@ pub(crate) struct Shared {
     pub(crate) inbound: mpsc::Sender<Inbound>,
     pub(crate) answers: service::Answers,
     pub(crate) snapshot_dir: Place,
+    /// The bytes of log in memory.
+    log_bytes: AtomicUsize,
     /// The newest snapshot on disk: what a peer that needs one is sent.
     snapshot: Mutex<Option<(Place, SnapshotMeta)>>,
 }
@@ -126,6 +129,7 @@ impl Transport {
             inbound,
             answers: service::Answers::default(),
             snapshot_dir,
+            log_bytes: AtomicUsize::new(0),
             snapshot: Mutex::new(None),
         });
         for peer in shared.peers.values() {
@@ -148,6 +152,12 @@ impl Transport {
     /// Sets what heartbeats say of members that were not heard from lately.
     pub fn set_silent(&self, silent: BTreeSet<NodeId>) {
         *self.shared.silent.write().unwrap_or_else(PoisonError::into_inner) = silent;
+    }
+
+    /// Says how long the log is, in bytes: who is sent a snapshot has to be done with it before the
+    /// log behind it is cut off.
+    pub fn set_log_bytes(&self, bytes: usize) {
+        self.shared.log_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Sets the snapshot that peers are sent from now on, unless a newer one is set: one of our own
@@ -210,6 +220,11 @@ impl Shared {
     /// Returns the members that were not heard from lately.
     fn silent(&self) -> BTreeSet<NodeId> {
         self.silent.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the bytes of log in memory.
+    fn log_bytes(&self) -> usize {
+        self.log_bytes.load(Ordering::Relaxed)
     }
 
     /// Returns the snapshot to send.

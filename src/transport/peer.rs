@@ -22,6 +22,7 @@ use super::service::CLUSTER_METADATA;
 use super::wire::{self, Header, proto};
 use super::{Inbound, MESSAGE_BYTES_MAX, Shared};
 use crate::raft::Envelope;
+use crate::raft::options::CATCH_UP_BYTES;
 use proto::raft_client::RaftClient;
 
 /// Messages that wait for the stream; the core's own windows keep the queue far shorter.
@@ -40,6 +41,9 @@ const BACKOFF: std::ops::RangeInclusive<Duration> =
 const SNAPSHOT_RETRY: Duration = Duration::from_secs(1);
 /// Bytes of a snapshot in one message.
 const CHUNK_BYTES: usize = 512 << 10;
+/// A snapshot has to be with the follower before the log has grown by so much. The rest of what is
+/// kept of the log is for what comes then: to install the snapshot, and to take down the log.
+const LOG_GROWTH_MAX: usize = CATCH_UP_BYTES / 4;
 /// Chunks read ahead of the network.
 const CHUNKS_AHEAD: usize = 4;
 
@@ -256,7 +260,7 @@ impl Link {
     /// Streams the newest snapshot and waits until it is installed.
     async fn stream_snapshot(
         &self,
-        shared: &Shared,
+        shared: &Arc<Shared>,
         envelope: &Envelope,
     ) -> Result<proto::InstallSnapshotResponse, Status> {
         let (path, meta) =
@@ -269,8 +273,10 @@ impl Link {
         tracing::info!(peer = %self.id, snapshot = %meta.last, "sending snapshot");
         let header = Header::of(envelope, shared.cluster());
         let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-        let reading =
-            self.runtime.spawn_blocking(move || read_chunks(&path, header, &meta, &sender));
+        let mut hurry = Hurry::new(shared);
+        let reading = self
+            .runtime
+            .spawn_blocking(move || read_chunks(&path, header, &meta, &mut hurry, &sender));
         let mut client = RaftClient::new(channel);
         let answer = client.install_snapshot(ReceiverStream::new(receiver)).await;
         // A failed read ends the stream early, which the peer reports only as an incomplete file.
@@ -290,6 +296,28 @@ impl Link {
     }
 }
 
+/// Whether the log leaves the follower time.
+struct Hurry {
+    shared: Arc<Shared>,
+    log_bytes_at_start: usize,
+}
+
+impl Hurry {
+    fn new(shared: &Arc<Shared>) -> Self {
+        Self { log_bytes_at_start: shared.log_bytes(), shared: Arc::clone(shared) }
+    }
+
+    fn is_due(&self, sent: u64, length: u64) -> bool {
+        let grown = self.shared.log_bytes().saturating_sub(self.log_bytes_at_start);
+        is_late(grown, sent, length)
+    }
+}
+
+/// Returns whether so much of the file is a smaller part than the log has grown of what it may.
+fn is_late(log_growth: usize, sent: u64, length: u64) -> bool {
+    log_growth as u128 * u128::from(length) > u128::from(sent) * LOG_GROWTH_MAX as u128
+}
+
 /// What a function returns that only ever ends with an error.
 enum Never {}
 
@@ -299,6 +327,7 @@ fn read_chunks(
     path: &Place,
     header: Header,
     meta: &SnapshotMeta,
+    hurry: &mut Hurry,
     sender: &mpsc::Sender<proto::InstallSnapshotRequest>,
 ) -> std::io::Result<()> {
     let file = path.open().map_err(std::io::Error::other)?;
@@ -313,11 +342,25 @@ fn read_chunks(
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
         let done = offset + read == length;
-        let chunk = wire::encode_chunk(header, first.take(), offset, Bytes::from(data), done);
+        let mut chunk = wire::encode_chunk(header, first.take(), offset, Bytes::from(data), done);
+        chunk.hurry = hurry.is_due(offset, length);
         if sender.blocking_send(chunk).is_err() {
             return Ok(());
         }
         offset += read;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_follower_has_time_unless_the_log_grows_faster_than_the_snapshot_arrives() {
+        assert!(!is_late(0, 0, 1_000), "nobody writes");
+        assert!(!is_late(LOG_GROWTH_MAX / 2, 500, 1_000));
+        assert!(is_late(LOG_GROWTH_MAX / 2, 499, 1_000));
+        assert!(is_late(usize::MAX, u64::MAX, u64::MAX), "there is no time left");
+    }
 }

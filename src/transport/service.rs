@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use raftkv_storage::background;
+use raftkv_storage::background::{Due, Pace};
 use raftkv_storage::keyspace::Keyspace;
 use raftkv_storage::snapshot::{Received, SnapshotReceiver};
 use raftkv_storage::types::{NodeId, SnapshotMeta};
@@ -33,6 +33,9 @@ const VOTES_WAITING_MAX: usize = 8;
 const INSTALL_DEADLINE: Duration = Duration::from_secs(60);
 /// Chunks of a snapshot on the way to the disk.
 const CHUNKS_WAITING_MAX: usize = 4;
+/// For so many times as long as a chunk takes, to come and to be worked on, a follower rests if the
+/// leader does not ask it to hurry: the leader has clients, and so may others on the same machine.
+const RECEIVING_RESTS: u32 = 5;
 
 /// The gRPC service of a node.
 pub type Server = RaftServer<Service>;
@@ -292,25 +295,31 @@ impl Service {
         let (sender, mut chunks) =
             mpsc::channel::<proto::InstallSnapshotRequest>(CHUNKS_WAITING_MAX);
         let dir = self.shared.snapshot_dir.clone();
-        let receive = move || {
+        let writing = tokio::task::spawn_blocking(move || {
             let mut file = SnapshotReceiver::create(&dir, &meta)?;
             let mut done = false;
+            let due = Due::default();
+            let mut pace = Pace::new(due.clone(), 0).with_rests(RECEIVING_RESTS);
             while let Some(chunk) = chunks.blocking_recv() {
                 file.write(chunk.offset, &chunk.data)?;
                 done = chunk.done;
+                if chunk.hurry {
+                    due.set_all();
+                } else {
+                    due.set_none();
+                }
+                pace.rest_after(chunk.data.len());
             }
             if !done {
                 return Ok(None);
             }
-            let file = file.finish()?;
-            let keyspace = persist::restore(file.open()?)
-                .map_err(raftkv_storage::Error::reading(&file.place))?;
+            let (file, keyspace) = file.finish(|reader| {
+                reader.set_rest(move |bytes| pace.rest_after(bytes));
+                persist::restore(reader)
+            })?;
             // The permit stays here when the call is gone: the file and the keyspace still are.
             Ok::<_, raftkv_storage::Error>(Some((file, keyspace, one)))
-        };
-        let (written, writing) = oneshot::channel();
-        background::spawn("receive", move || written.send(receive()))
-            .map_err(|error| Status::internal(format!("starting a thread: {error}")))?;
+        });
         let mut next = Some(first);
         while let Some(chunk) = next {
             let done = chunk.done;

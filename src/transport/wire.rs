@@ -164,7 +164,14 @@ pub fn encode_chunk(
         last: Some(encode_id(meta.last)),
         configuration: Some(encode_configuration(&meta.configuration)),
     });
-    proto::InstallSnapshotRequest { header: header.encode(), meta, offset, data, done }
+    proto::InstallSnapshotRequest {
+        header: header.encode(),
+        meta,
+        offset,
+        data,
+        done,
+        hurry: false,
+    }
 }
 
 /// Checks and decodes a vote request.

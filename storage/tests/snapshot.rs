@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -194,12 +194,18 @@ fn two_are_kept_and_what_is_not_finished_is_not_there() {
     assert_eq!(names(dir.path()), kept);
 }
 
-fn receive(dir: &Path, file: &[u8]) -> Result<Received, Error> {
+fn receive(dir: &Path, file: &[u8]) -> Result<(Received, Vec<u8>), Error> {
     let mut receiver = SnapshotReceiver::create(dir, &meta(9))?;
     for chunk in file.chunks(1000) {
         receiver.write(receiver.offset(), chunk)?;
     }
-    receiver.finish()
+    receiver.finish(read_out)
+}
+
+fn read_out(reader: &mut SnapshotReader) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[test]
@@ -208,10 +214,8 @@ fn received_snapshot_is_installed_when_it_is_whole() {
     let data = bytes(300_000);
     let file = std::fs::read(write(leader.path(), 9, &data)).unwrap();
     write(dir.path(), 2, &bytes(1));
-    let received = receive(dir.path(), &file).unwrap();
+    let (received, seen) = receive(dir.path(), &file).unwrap();
     assert_eq!(received.meta, meta(9));
-    let mut seen = Vec::new();
-    received.open().unwrap().read_to_end(&mut seen).unwrap();
     assert_eq!(seen, data);
     assert_eq!(latest(dir.path()).unwrap().unwrap().1, meta(2), "not before it is installed");
     let path = received.install().unwrap();
@@ -246,6 +250,17 @@ fn bad_received_snapshots_are_refused_and_removed() {
 }
 
 #[test]
+fn what_nobody_has_read_to_its_end_is_not_installed() {
+    let (leader, dir) = (directory(), directory());
+    let file = std::fs::read(write(leader.path(), 9, &bytes(3000))).unwrap();
+    let mut receiver = SnapshotReceiver::create(dir.path(), &meta(9)).unwrap();
+    receiver.write(0, &file).unwrap();
+    let refused = receiver.finish(|reader| reader.read_exact(&mut [0; 3000]));
+    assert!(matches!(refused, Err(Error::Refused { .. })), "the footer was not seen");
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
 fn chunks_must_follow_and_stay_below_the_limit() {
     let (leader, dir) = (directory(), directory());
     let file = std::fs::read(write(leader.path(), 9, &bytes(3000))).unwrap();
@@ -260,7 +275,7 @@ fn chunks_must_follow_and_stay_below_the_limit() {
     let refused = receiver.write(limit, &[0]);
     assert!(matches!(refused, Err(Error::Refused { .. })), "beyond the limit");
     // What was refused has changed nothing.
-    assert_eq!(receiver.finish().unwrap().meta, meta(9));
+    assert_eq!(receiver.finish(read_out).unwrap().0.meta, meta(9));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! resets the log to it: one of the two alone would be a node that has lost all it acknowledged.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 
 use raftkv::persist::{Queue, Writer};
 use raftkv::raft::Write;
@@ -34,7 +35,7 @@ fn install(disk: &SimDisk) -> Result<(), Error> {
     let meta = SnapshotMeta { last: SNAPSHOT, configuration: configuration() };
     let mut receiver = SnapshotReceiver::create(snapshots, &meta)?;
     receiver.write(0, &file_of(&meta))?;
-    let received = receiver.finish()?;
+    let (received, _) = receiver.finish(|reader| reader.read_to_end(&mut Vec::new()))?;
     let hard_state = Some(HardState { term: 2, vote: None });
     let entries = vec![Entry { id: AFTER, payload: Payload::Noop }];
     let write = Write { snapshot: Some(meta), hard_state, entries, recovered: false };

@@ -1,7 +1,7 @@
 //! A process that carries out a script on the simulated disk, and what may be found when it is
 //! gone.
 
-use std::io::{BufReader, Read, Write as _};
+use std::io::{Read, Write as _};
 
 use raftkv::persist::{self, Opened};
 use raftkv_storage::Error;
@@ -253,11 +253,8 @@ impl<'a> Life<'a> {
                 for chunk in file_of(meta).chunks(700) {
                     receiver.write(receiver.offset(), chunk)?;
                 }
-                let received = receiver.finish()?;
-                let mut bytes = Vec::new();
-                let read = BufReader::new(received.open()?).read_to_end(&mut bytes);
-                read.map_err(Error::io("read", &received.place))?;
-                received.install().map(|_| ())
+                let read = receiver.finish(|reader| reader.read_to_end(&mut Vec::new()));
+                read?.0.install().map(|_| ())
             }
             Step::RecordCluster => {
                 opened.data_dir.record_identity(Some(CLUSTER))?;

@@ -76,10 +76,7 @@ impl World {
         for chunk in bytes.chunks(1000) {
             receiver.write(receiver.offset(), chunk)?;
         }
-        let received = receiver.finish()?;
-        let keyspace = persist::restore(received.open()?)
-            .map_err(raftkv_storage::Error::io("read", &received.place))?;
-        Ok((received, keyspace))
+        receiver.finish(persist::restore)
     }
 
     /// Writes a snapshot. Returns whether the process lives.

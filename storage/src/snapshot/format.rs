@@ -221,6 +221,11 @@ impl Blocks {
         &self.meta
     }
 
+    /// Returns whether the footer was read, and all is well.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Where the next block, or the footer, begins.
     pub(super) fn offset(&self) -> u64 {
         self.offset

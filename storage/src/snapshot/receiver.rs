@@ -4,6 +4,7 @@
 //! [`Received::install`] nothing that exists has changed, and whatever is dropped before is
 //! removed.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::reader::SnapshotReader;
@@ -73,19 +74,29 @@ impl SnapshotReceiver {
         written.map_err(Error::io("write", self.temporary.place()))
     }
 
-    /// Makes the file durable and checks all of it. It still has its temporary name.
-    pub fn finish(self) -> Result<Received, Error> {
+    /// Makes the file durable and has it read to its end, by which all of it is checked. It still
+    /// has its temporary name.
+    pub fn finish<T>(
+        self,
+        read: impl FnOnce(&mut SnapshotReader) -> io::Result<T>,
+    ) -> Result<(Received, T), Error> {
         let place = self.temporary.place().clone();
         if self.failed {
             return Err(Error::refused(&place, "an earlier chunk could not be written"));
         }
         self.file.sync().map_err(Error::io("sync", &place))?;
-        let meta = super::read_through(&place, |_| ())?;
+        let mut reader = SnapshotReader::open(&place)?;
+        let meta = reader.meta().clone();
         if meta != self.meta {
             let reason = format!("it says {meta:?}, and the leader said {:?}", self.meta);
             return Err(Error::refused(&place, reason));
         }
-        Ok(Received { place, meta, dir: self.dir, temporary: self.temporary })
+        let state = read(&mut reader).map_err(Error::reading(&place))?;
+        if !reader.has_ended() {
+            return Err(Error::refused(&place, "nobody has read it to its end"));
+        }
+        let received = Received { place, meta, dir: self.dir, temporary: self.temporary };
+        Ok((received, state))
     }
 }
 
@@ -101,11 +112,6 @@ pub struct Received {
 }
 
 impl Received {
-    /// Opens the file, to rebuild the state from it before it is installed.
-    pub fn open(&self) -> Result<SnapshotReader, Error> {
-        SnapshotReader::open(&self.place)
-    }
-
     /// Gives the file its name, durably. The log is reset after this, never before.
     pub fn install(mut self) -> Result<Place, Error> {
         let place = super::publish(&self.dir, &self.place, self.meta.last)?;

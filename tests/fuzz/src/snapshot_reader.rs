@@ -144,8 +144,8 @@ fn received(input: &mut Input<'_>) {
     // Damage that has not arrived is none: the leader's file with more behind it, of which only the
     // file has come.
     let is_whole = bytes[..bytes.len() - rest.len()] == whole;
-    match receiver.finish() {
-        Ok(received) => {
+    match receiver.finish(|reader| reader.read_to_end(&mut Vec::new())) {
+        Ok((received, _)) => {
             assert!(is_whole, "what has arrived is not the leader's file");
             let place = received.install().unwrap();
             let latest = snapshot::latest(disk.place(DIR)).unwrap().unwrap();
@@ -167,7 +167,8 @@ fn forged(input: &mut Input<'_>) {
     let mut writer = SnapshotWriter::create(disk.place(DIR), &meta).unwrap();
     writer.write_all(content).unwrap();
     let place = writer.finish().unwrap();
-    let Ok(mut keyspace) = persist::restore(SnapshotReader::open(&place).unwrap()) else { return };
+    let mut reader = SnapshotReader::open(&place).unwrap();
+    let Ok(mut keyspace) = persist::restore(&mut reader) else { return };
     let mut again = Vec::new();
     keyspace.view().write_to(&mut again).unwrap();
     assert!(again == content, "there is one way to write a keyspace");
