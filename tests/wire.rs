@@ -134,7 +134,8 @@ proptest! {
     ) {
         let meta = SnapshotMeta { last, configuration };
         let header = Header { cluster: None, from, to: from, term: 1 };
-        let chunk = wire::encode_chunk(header, Some(&meta), 7, Bytes::from(data.clone()), true);
+        let bytes = Bytes::from(data.clone());
+        let chunk = wire::encode_chunk(header, Some(&meta), 7, bytes, true, true);
         let chunk = reparse(&chunk);
         prop_assert_eq!(wire::decode_snapshot_meta(chunk.meta).unwrap(), meta);
         prop_assert_eq!((chunk.offset, &chunk.data[..], chunk.done), (7, &data[..], true));

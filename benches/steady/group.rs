@@ -27,6 +27,8 @@ const BULK_KEY_BYTES: f64 = 1_040.0;
 const BULK_STEP: u64 = 4_096;
 /// At this length of the log since the last snapshot one is due, however large the last was.
 const LOG_BYTES_MAX: u64 = 256 << 20;
+/// What is shown of a log.
+const LOG_LINES: usize = 20;
 /// A snapshot takes no longer.
 const SNAPSHOT_MAX: Duration = Duration::from_secs(300);
 /// The filling waits where the log is longer: writes are refused at twice the length.
@@ -53,6 +55,17 @@ impl Group {
         }
         group.settle()?;
         Ok(group)
+    }
+
+    /// Prints what the nodes said last.
+    pub(crate) fn print_logs(&mut self) {
+        let nodes = self.peer.nodes().map(|(nodes, _)| &*nodes).unwrap_or_default();
+        for node in nodes {
+            let log = node.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = &lines[lines.len().saturating_sub(LOG_LINES)..];
+            eprintln!("--- the last lines of {}:\n{}", node.id, tail.join("\n"));
+        }
     }
 
     fn bulk_keys(&self) -> u64 {

@@ -37,6 +37,7 @@ pub(crate) fn measure_soak(gigabytes: f64, minutes: f64) -> Fallible<()> {
     while started.elapsed() < length {
         let (figures, answers) = measure_each(&group.peer, &group.load(Pace::Closed, SLICE))?;
         if figures.refused > 0 {
+            group.print_logs();
             return Err(format!("{} writes were refused", figures.refused).into());
         }
         slices.push((figures.per_second, Phase::of(with_gaps(&answers))?));

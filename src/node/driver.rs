@@ -234,7 +234,7 @@ impl Driver {
         self.publish();
         self.answer_late();
         self.report_lost();
-        self.transport.set_log_bytes(self.replica.raft().log_bytes());
+        self.transport.set_log_bytes(self.replica.raft().log_bytes_ever());
         let since = self.replica.raft().bytes_since_snapshot();
         if self.snapshots.is_due(since) {
             let (meta, view) = self.replica.snapshot();

@@ -41,7 +41,7 @@ use crate::transport::Transport;
 use disk::Disk;
 use driver::{Driver, Sources, TICK};
 use handle::{Handle, Observed};
-use snapshots::Snapshots;
+use snapshots::{LOG_BYTES_MAX, Snapshots};
 
 /// Messages from peers that wait for the loop; when it is full, the peers' streams wait.
 const INBOUND_MAX: usize = 4096;
@@ -276,6 +276,9 @@ fn options(config: &Config) -> Options {
         lease_reads: config.read_mode == ReadMode::Lease,
         election_ticks: least..least * 2,
         heartbeat_ticks: (least / 8).max(1),
+        // From one snapshot to the next but one, and some more: a follower that is sent the first
+        // has all the time until there is a third.
+        catch_up_bytes: config.snapshot_log_bytes.max(LOG_BYTES_MAX).saturating_mul(5) / 2,
         ..Options::default()
     }
 }

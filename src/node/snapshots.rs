@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use crate::persist;
 
 /// The most log since the last snapshot, unless `--snapshot-log-bytes` asks for more.
-const LOG_BYTES_MAX: usize = 256 << 20;
+pub(crate) const LOG_BYTES_MAX: usize = 256 << 20;
 /// The wait after a snapshot that could not be written (a full disk, mostly).
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 

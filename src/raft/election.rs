@@ -201,9 +201,8 @@ impl Raft {
     /// one.
     fn check_quorum(&mut self) {
         let RoleState::Leader(leader) = &self.role else { return };
-        let patience = self.options.election_ticks.start;
         let followed = quorum_reached(self.configurations.in_force(), |id| {
-            id == self.id || leader.peers.get(&id).is_some_and(|p| p.silent_ticks < patience)
+            id == self.id || leader.peers.get(&id).is_some_and(|peer| peer.is_heard(&self.options))
         });
         if !followed {
             self.become_follower(self.term(), None);

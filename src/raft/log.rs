@@ -28,6 +28,8 @@ pub(super) struct Log {
     bytes: usize,
     /// The bytes of those that a snapshot contains.
     trailing_bytes: usize,
+    /// The bytes of those that were cut off.
+    cut_bytes: usize,
 }
 
 /// Returns what an entry counts for in every limit: its payload and its id.
@@ -41,10 +43,14 @@ pub(super) fn size_of_entries(entries: &[Entry]) -> usize {
 }
 
 impl Log {
+    fn empty(base: EntryId) -> Self {
+        Self { base, entries: Entries::default(), bytes: 0, trailing_bytes: 0, cut_bytes: 0 }
+    }
+
     /// Takes over a log as the disk gave it back, and drops what the snapshot contradicts.
     pub(super) fn recover(base: EntryId, entries: Vec<Entry>, snapshot: EntryId) -> Self {
         assert!(base.index <= snapshot.index, "the log must reach down to the snapshot");
-        let mut log = Self { base, entries: Entries::default(), bytes: 0, trailing_bytes: 0 };
+        let mut log = Self::empty(base);
         for entry in entries {
             log.append(entry);
         }
@@ -70,6 +76,11 @@ impl Log {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Returns the bytes of all entries there are and were, but for those that were replaced.
+    pub(super) fn bytes_ever(&self) -> usize {
+        self.cut_bytes.wrapping_add(self.bytes)
     }
 
     /// Returns the bytes of the entries that no snapshot contains yet.
@@ -168,24 +179,35 @@ impl Log {
         options: &Options,
     ) -> VecDeque<Vec<Entry>> {
         let contained = self.offset(snapshot).expect("a snapshot is never below the last one");
-        let (mut cut, mut trailing_bytes) = self.trail(contained, 0, options.trailing_bytes);
-        for needed in followers.filter_map(|index| self.offset(index)) {
-            let (kept, bytes) = self.trail(contained, needed, options.catch_up_bytes);
-            if kept == needed && kept < cut {
-                (cut, trailing_bytes) = (kept, bytes);
+        let mut kept = self.trail((contained, 0), 0, options.trailing_bytes);
+        let behind = followers.filter_map(|index| self.offset(index));
+        let mut behind: Vec<usize> = behind.filter(|offset| *offset < kept.0).collect();
+        behind.sort_unstable_by_key(|offset| std::cmp::Reverse(*offset));
+        for needed in behind {
+            let reached = self.trail(kept, needed, options.catch_up_bytes);
+            if reached.0 > needed {
+                break;
             }
+            kept = reached;
         }
+        let (cut, trailing_bytes) = kept;
         self.trailing_bytes = trailing_bytes;
         let Some(last_cut) = cut.checked_sub(1) else { return VecDeque::new() };
         self.base = self.entries[last_cut].id;
-        self.bytes -= self.entries.range(0..cut).map(size_of_entry).sum::<usize>();
+        let cut_bytes = self.entries.range(0..cut).map(size_of_entry).sum::<usize>();
+        self.bytes -= cut_bytes;
+        self.cut_bytes = self.cut_bytes.wrapping_add(cut_bytes);
         self.entries.cut_off(cut)
     }
 
-    /// Returns how far down from here, and not below `least`, entries fit in so many bytes, and how
-    /// many bytes that is.
-    fn trail(&self, from: usize, least: usize, bytes_max: usize) -> (usize, usize) {
-        let (mut at, mut bytes) = (from, 0);
+    /// Goes on down from an offset, above which so many bytes are to be kept, to `least` or as far
+    /// as they are no more than `bytes_max`. Returns where that is, and how many they are.
+    fn trail(
+        &self,
+        (mut at, mut bytes): (usize, usize),
+        least: usize,
+        bytes_max: usize,
+    ) -> (usize, usize) {
         while at > least {
             let more = bytes + size_of_entry(&self.entries[at - 1]);
             if more > bytes_max {
@@ -198,7 +220,7 @@ impl Log {
 
     /// Drops everything: the log goes on after a snapshot that holds what it missed.
     pub(super) fn reset(&mut self, base: EntryId) {
-        *self = Self { base, entries: Entries::default(), bytes: 0, trailing_bytes: 0 };
+        *self = Self::empty(base);
     }
 
     /// Returns how many of the entries in memory stand at or below an index, unless it is below the

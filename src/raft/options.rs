@@ -1,8 +1,5 @@
 //! Timeouts in ticks, and the limits of every queue of the core.
 
-/// What [`Options::catch_up_bytes`] is by default.
-pub const CATCH_UP_BYTES: usize = 512 << 20;
-
 /// How a [`Raft`](super::Raft) behaves. The same on every server of a cluster, by convention rather
 /// than by need.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +41,7 @@ impl Default for Options {
             inflight_messages_max: 256,
             inflight_bytes_max: 8 << 20,
             trailing_bytes: 1 << 20,
-            catch_up_bytes: CATCH_UP_BYTES,
+            catch_up_bytes: 640 << 20,
         }
     }
 }

@@ -169,6 +169,11 @@ impl Progress {
         self.state = State::Snapshot { index, delivered: None };
     }
 
+    /// Returns whether the follower was heard from within an election timeout.
+    pub(super) fn is_heard(&self, options: &Options) -> bool {
+        self.silent_ticks < options.election_ticks.start
+    }
+
     /// Returns how far the follower is, or will be when it has the snapshot that it is taking.
     pub(super) fn reaches(&self) -> Index {
         match self.state {

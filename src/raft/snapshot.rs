@@ -48,14 +48,13 @@ impl Raft {
         self.snapshot = self.snapshot_meta(last).last;
         self.configurations.compact(last);
         let above = self.log.bytes_above_snapshot();
-        let election_ticks = self.options.election_ticks.start;
         let peers = match &self.role {
             RoleState::Leader(leader) => Some(&leader.peers),
             _ => None,
         };
         // One that is silent is not counted on.
         let heard = peers.into_iter().flat_map(BTreeMap::values);
-        let heard = heard.filter(|peer| peer.silent_ticks < election_ticks);
+        let heard = heard.filter(|peer| peer.is_heard(&self.options));
         let cut = self.log.compact(last, heard.map(Progress::reaches), &self.options);
         self.applied_bytes -= above - self.log.bytes_above_snapshot();
         // Whatever was cut is durable, in the snapshot if not in the log.

@@ -109,10 +109,11 @@ impl Raft {
         self.snapshot
     }
 
-    /// Returns the bytes of log in memory.
+    /// Returns the bytes of all that this server has ever had in its log since it started, but for
+    /// what was replaced. Grows as the log does, and does not shrink when a snapshot cuts it.
     #[must_use]
-    pub fn log_bytes(&self) -> usize {
-        self.log.bytes()
+    pub fn log_bytes_ever(&self) -> usize {
+        self.log.bytes_ever()
     }
 
     /// Returns the bytes of log above the newest snapshot, applied or not.
@@ -140,7 +141,7 @@ impl Raft {
             match_index: progress.match_index,
             next_index: progress.next_index,
             state: progress.state(),
-            active: progress.silent_ticks < self.options.election_ticks.start,
+            active: progress.is_heard(&self.options),
         }
     }
 

@@ -38,9 +38,9 @@ impl Raft {
         let voters = self.other_voters();
         let RoleState::Leader(leader) = &mut self.role else { return None };
         if leader.transfer.is_none() {
-            let live = leader.peers.iter().filter(|(id, peer)| {
-                voters.contains(id) && peer.silent_ticks < self.options.election_ticks.start
-            });
+            let options = &self.options;
+            let live = leader.peers.iter();
+            let live = live.filter(|(id, peer)| voters.contains(id) && peer.is_heard(options));
             let (to, _) = live.max_by_key(|(_, peer)| peer.match_index)?;
             leader.transfer = Some(Transfer { to: *to, elapsed: 0, is_told: false });
         }

@@ -103,7 +103,7 @@ pub(crate) struct Shared {
     pub(crate) inbound: mpsc::Sender<Inbound>,
     pub(crate) answers: service::Answers,
     pub(crate) snapshot_dir: Place,
-    /// The bytes of log in memory.
+    /// The bytes of all log there was.
     log_bytes: AtomicUsize,
     /// The newest snapshot on disk: what a peer that needs one is sent.
     snapshot: Mutex<Option<(Place, SnapshotMeta)>>,
@@ -154,8 +154,8 @@ impl Transport {
         *self.shared.silent.write().unwrap_or_else(PoisonError::into_inner) = silent;
     }
 
-    /// Says how long the log is, in bytes: who is sent a snapshot has to be done with it before the
-    /// log behind it is cut off.
+    /// Says how long the log is, with all that was cut off, in bytes: who is sent a snapshot has to
+    /// be done with it before the log behind it is cut off too.
     pub fn set_log_bytes(&self, bytes: usize) {
         self.shared.log_bytes.store(bytes, Ordering::Relaxed);
     }
@@ -222,7 +222,7 @@ impl Shared {
         self.silent.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns the bytes of log in memory.
+    /// Returns the bytes of all log there was.
     fn log_bytes(&self) -> usize {
         self.log_bytes.load(Ordering::Relaxed)
     }

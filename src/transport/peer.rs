@@ -22,7 +22,6 @@ use super::service::CLUSTER_METADATA;
 use super::wire::{self, Header, proto};
 use super::{Inbound, MESSAGE_BYTES_MAX, Shared};
 use crate::raft::Envelope;
-use crate::raft::options::CATCH_UP_BYTES;
 use proto::raft_client::RaftClient;
 
 /// Messages that wait for the stream; the core's own windows keep the queue far shorter.
@@ -41,9 +40,10 @@ const BACKOFF: std::ops::RangeInclusive<Duration> =
 const SNAPSHOT_RETRY: Duration = Duration::from_secs(1);
 /// Bytes of a snapshot in one message.
 const CHUNK_BYTES: usize = 512 << 10;
-/// A snapshot has to be with the follower before the log has grown by so much. The rest of what is
-/// kept of the log is for what comes then: to install the snapshot, and to take down the log.
-const LOG_GROWTH_MAX: usize = CATCH_UP_BYTES / 4;
+/// A snapshot has to be with the follower before the log has grown by so much. To install it takes
+/// about as long again, and then there is the log to be taken down: in all less than the log that
+/// comes between two snapshots of a large keyspace, for which everything is kept.
+const LOG_GROWTH_MAX: usize = 64 << 20;
 /// Chunks read ahead of the network.
 const CHUNKS_AHEAD: usize = 4;
 
@@ -273,10 +273,9 @@ impl Link {
         tracing::info!(peer = %self.id, snapshot = %meta.last, "sending snapshot");
         let header = Header::of(envelope, shared.cluster());
         let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-        let mut hurry = Hurry::new(shared);
-        let reading = self
-            .runtime
-            .spawn_blocking(move || read_chunks(&path, header, &meta, &mut hurry, &sender));
+        let hurry = Hurry::new(shared);
+        let reading =
+            self.runtime.spawn_blocking(move || read_chunks(&path, header, &meta, &hurry, &sender));
         let mut client = RaftClient::new(channel);
         let answer = client.install_snapshot(ReceiverStream::new(receiver)).await;
         // A failed read ends the stream early, which the peer reports only as an incomplete file.
@@ -308,7 +307,7 @@ impl Hurry {
     }
 
     fn is_due(&self, sent: u64, length: u64) -> bool {
-        let grown = self.shared.log_bytes().saturating_sub(self.log_bytes_at_start);
+        let grown = self.shared.log_bytes().wrapping_sub(self.log_bytes_at_start);
         is_late(grown, sent, length)
     }
 }
@@ -327,7 +326,7 @@ fn read_chunks(
     path: &Place,
     header: Header,
     meta: &SnapshotMeta,
-    hurry: &mut Hurry,
+    hurry: &Hurry,
     sender: &mpsc::Sender<proto::InstallSnapshotRequest>,
 ) -> std::io::Result<()> {
     let file = path.open().map_err(std::io::Error::other)?;
@@ -342,8 +341,8 @@ fn read_chunks(
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
         let done = offset + read == length;
-        let mut chunk = wire::encode_chunk(header, first.take(), offset, Bytes::from(data), done);
-        chunk.hurry = hurry.is_due(offset, length);
+        let (data, hurry) = (Bytes::from(data), hurry.is_due(offset, length));
+        let chunk = wire::encode_chunk(header, first.take(), offset, data, done, hurry);
         if sender.blocking_send(chunk).is_err() {
             return Ok(());
         }

@@ -282,6 +282,16 @@ impl Raft for Service {
     }
 }
 
+/// When a call is gone nobody can use what it has brought, and the next waits until the thread is
+/// done with it: so it takes no rest any more.
+struct Abandoned(Due);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        self.0.set_all();
+    }
+}
+
 impl Service {
     /// Writes the chunks into a file beside the others, verifies it, and rebuilds the keyspace from
     /// it: all away from the runtime, and before the core hears of it.
@@ -295,10 +305,12 @@ impl Service {
         let (sender, mut chunks) =
             mpsc::channel::<proto::InstallSnapshotRequest>(CHUNKS_WAITING_MAX);
         let dir = self.shared.snapshot_dir.clone();
+        let due = Due::default();
+        let _abandoned = Abandoned(due.clone());
         let writing = tokio::task::spawn_blocking(move || {
             let mut file = SnapshotReceiver::create(&dir, &meta)?;
             let mut done = false;
-            let due = Due::default();
+            // Of how many bytes is not known; it rests, or it does not.
             let mut pace = Pace::new(due.clone(), 0).with_rests(RECEIVING_RESTS);
             while let Some(chunk) = chunks.blocking_recv() {
                 file.write(chunk.offset, &chunk.data)?;

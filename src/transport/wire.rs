@@ -159,19 +159,13 @@ pub fn encode_chunk(
     offset: u64,
     data: Bytes,
     done: bool,
+    hurry: bool,
 ) -> proto::InstallSnapshotRequest {
     let meta = meta.map(|meta| proto::SnapshotMeta {
         last: Some(encode_id(meta.last)),
         configuration: Some(encode_configuration(&meta.configuration)),
     });
-    proto::InstallSnapshotRequest {
-        header: header.encode(),
-        meta,
-        offset,
-        data,
-        done,
-        hurry: false,
-    }
+    proto::InstallSnapshotRequest { header: header.encode(), meta, offset, data, done, hurry }
 }
 
 /// Checks and decodes a vote request.

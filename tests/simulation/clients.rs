@@ -42,6 +42,8 @@ pub(crate) struct Client {
     values: u64,
     /// The newest version of a key that it was told.
     versions: BTreeMap<u32, u64>,
+    /// A write of it was done while a leader lagged, and it has not read there since.
+    has_written: bool,
     /// Operations that were done.
     pub(crate) done: usize,
     /// Writes that were done since this was last set to zero.
@@ -69,6 +71,7 @@ impl Client {
             requests: 0,
             values: 0,
             versions: BTreeMap::new(),
+            has_written: false,
             done: 0,
             written: 0,
             retired: false,
@@ -204,9 +207,11 @@ impl World {
         if client.random.one_in(ELSEWHERE) {
             client.target = client.random.below(plan.nodes as u64) as usize;
         }
-        // Some read at a leader that does not know that it is none, and others write elsewhere.
+        // Who has written elsewhere reads at a leader that does not know that it is none.
         let target = match self.network.laggard {
-            Some(laggard) if request.only_reads() => laggard,
+            Some(laggard) if request.only_reads() && std::mem::take(&mut client.has_written) => {
+                laggard
+            }
             Some(laggard) if client.target == laggard => (laggard + 1) % plan.nodes,
             _ => client.target,
         };
@@ -283,6 +288,7 @@ impl World {
         for ((op, (key, asked)), reply) in waiting.ops.iter().zip(&waiting.request.ops).zip(told) {
             client.done += 1;
             client.written += usize::from(!matches!(asked, Op::Get));
+            client.has_written |= !matches!(asked, Op::Get) && self.network.laggard.is_some();
             match &reply {
                 Reply::Number(_) => self.checks.counters.acknowledged(*key),
                 Reply::Found { value, version } => {

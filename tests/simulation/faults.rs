@@ -31,6 +31,8 @@ pub(crate) enum Effect {
     Restarts(usize, u32),
     /// A leader that hears everything later and later: in its so manyth step.
     Lag(usize, u64),
+    /// All trouble with the leader that has lagged.
+    LagIsOver,
 }
 
 /// What became of a fault that was drawn.
@@ -73,6 +75,11 @@ impl World {
         let at = self.fault_random.below(self.servers.len() as u64);
         let at = usize::try_from(at).expect("an index");
         let length = self.fault_random.within(&self.plan.fault_length.clone());
+        let gap = self.fault_random.within(&self.plan.fault_gap.clone());
+        self.after(gap, Event::Fault);
+        if self.network.lags {
+            return;
+        }
         let name = self.names[at];
         self.trace.note(self.now, &[7, fault as u64, at as u64], || {
             format!("{} ({name}) for {} ms", fault.name(), length / MS)
@@ -87,8 +94,6 @@ impl World {
                 self.after(length, Event::End(effect));
             }
         }
-        let gap = self.fault_random.within(&self.plan.fault_gap.clone());
-        self.after(gap, Event::Fault);
     }
 
     pub(crate) fn count_fault(&mut self, fault: Fault) {
@@ -182,7 +187,8 @@ impl World {
         }
         let now = self.now;
         match effect {
-            Effect::Network => self.network.mend(),
+            Effect::Network if self.network.lags => {}
+            Effect::Network | Effect::LagIsOver => self.network.mend(),
             Effect::Slowness(at) => self.servers[at].event_cost = 0,
             Effect::Syncs(at) => self.servers[at].sync_delay = 0,
             Effect::DiskErrors(at) => {
@@ -261,17 +267,23 @@ impl World {
         }
     }
 
-    /// Returns whether it goes on.
+    /// Returns whether it goes on. It takes so long that nothing else may happen meanwhile, or the
+    /// leader would hardly ever lead to its end.
     fn lag(&mut self, leader: usize, step: u64) -> bool {
-        if self.servers.len() == 1 || (step == 1 && !self.network.slow.is_empty()) {
+        if self.servers.len() == 1 || (step == 1 && self.network.lags) {
             return false;
         }
+        self.network.mend();
+        if !self.servers[leader].leads() {
+            return false;
+        }
+        self.network.lags = true;
         let (election, nodes) = (self.plan.election(), self.servers.len());
         let others = || (0..nodes).filter(|other| *other != leader);
         if step > LAG_STEPS {
             self.network.cut.extend(others().map(|other| (leader, other)));
             self.network.laggard = Some(leader);
-            self.after(3 * election, Event::End(Effect::Network));
+            self.after(3 * election, Event::End(Effect::LagIsOver));
             return false;
         }
         self.network.slow.extend(others().map(|other| ((other, leader), step * election / 5)));

@@ -35,6 +35,8 @@ pub(crate) struct Network {
     pub(crate) delay: u64,
     pub(crate) snapshot_loss_per_mille: u64,
     pub(crate) snapshot_delay: u64,
+    /// A leader is made to lag.
+    pub(crate) lags: bool,
     /// A leader that still hears its followers, and that they do not hear any more.
     pub(crate) laggard: Option<usize>,
     /// Nodes that clients do not reach.
@@ -61,6 +63,7 @@ impl Network {
             delay: 0,
             snapshot_loss_per_mille: 0,
             snapshot_delay: 0,
+            lags: false,
             laggard: None,
             client_cut: BTreeSet::new(),
             client_delay: 0,

@@ -1,7 +1,8 @@
 //! Segments made ready ahead of need, by a thread that may take its time.
 //!
-//! It takes as much of it as it may: three servers whose logs grow alike come to the end of their
-//! segments at the same moment, and to fill three files at once was seen in the answers.
+//! It is no faster than the log needs it: three servers whose logs grow alike come to the end of
+//! their segments at the same moment, and to fill three files as fast as can be was seen in the
+//! answers.
 //!
 //! A file that is handed over is allocated, filled with zeros and synced, and so is its name. A
 //! full disk shows here, as an error, before a single byte of the log depends on it; and since
@@ -16,8 +17,10 @@ use crate::background::{Due, Pace};
 use crate::error::Error;
 use crate::fs::{self, File, Place};
 
-/// The next segment is begun when this part of the one before is written.
-const BEGIN: usize = 4;
+/// The next segment is begun when so many bytes in a hundred of the one before are written,
+const BEGIN: usize = 12;
+/// and ready when so many are: one record may take the other half.
+const READY: usize = 50;
 
 /// A file full of zeros under its temporary name.
 pub(super) struct Prepared {
@@ -55,11 +58,11 @@ impl Preparer {
     /// Sees to it that a file is ready or being made, when the segment before it is written up to
     /// here. Never waits.
     pub(super) fn start(&mut self, position: usize, length: usize) -> Result<(), Error> {
-        if !self.ready.is_empty() || position <= length / BEGIN {
+        let begin = length / 100 * BEGIN;
+        if !self.ready.is_empty() || position <= begin {
             return Ok(());
         }
-        // Ready well before it is needed: a segment may fill up faster towards its end.
-        self.due.set(position - length / BEGIN, length / 2);
+        self.due.set(position - begin, length / 100 * (READY - BEGIN));
         if self.running.is_some() {
             return Ok(());
         }
@@ -114,15 +117,13 @@ fn join(running: JoinHandle<Result<Prepared, Error>>) -> Result<Prepared, Error>
 }
 
 impl Drop for Preparer {
+    /// Leaves what was made to whoever opens the directory next, who removes it little by little.
+    /// Removed here, its blocks would be given back at once when the process ends, just when
+    /// another node takes over and needs its disk.
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(running) = self.running.take()
-            && let Ok(prepared) = join(running)
-        {
-            self.ready.push_back(prepared);
-        }
-        for prepared in &self.ready {
-            prepared.place.discard();
+        if let Some(running) = self.running.take() {
+            let _ = join(running);
         }
     }
 }
@@ -140,7 +141,9 @@ fn prepare(
         .and_then(|()| place.dir().sync_dir());
     if let Err(error) = made {
         // A part of a segment must not take the space that is missing.
-        place.discard();
+        if !stop.load(Ordering::Relaxed) {
+            place.discard();
+        }
         return Err(error);
     }
     Ok(Prepared { file, place, bytes })

@@ -96,7 +96,9 @@ impl Server {
             trailing_bytes: input.pick(&[0, 60, 1 << 20]),
             ..Options::default()
         };
-        let options = Options { lease_reads: options.trailing_bytes == 60, ..options };
+        let lease_reads = options.trailing_bytes == 60;
+        let catch_up_bytes = options.trailing_bytes;
+        let options = Options { lease_reads, catch_up_bytes, ..options };
         let mut durable = Image::default();
         durable.recovered.is_recovering = input.below(8) == 0;
         let recovered = durable.recovered.clone();
@@ -390,7 +392,11 @@ fn round_trip(envelope: &Envelope) -> Option<Envelope> {
         Outgoing::InstallSnapshot => {
             let Message::InstallSnapshot { meta } = &envelope.message else { return None };
             let header = Header::of(envelope, None);
-            (4, wire::encode_chunk(header, Some(meta), 0, Bytes::new(), true).encode_to_vec())
+            (
+                4,
+                wire::encode_chunk(header, Some(meta), 0, Bytes::new(), true, false)
+                    .encode_to_vec(),
+            )
         }
         Outgoing::InstallSnapshotResponse(response) => (5, response.encode_to_vec()),
     };

@@ -68,6 +68,7 @@ pub(crate) fn plan(seed: u64) -> Plan {
         election_ticks: 10..20,
         heartbeat_ticks: 1,
         trailing_bytes: 300,
+        catch_up_bytes: 0,
         ..Options::default()
     };
     Plan {
