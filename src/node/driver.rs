@@ -234,7 +234,9 @@ impl Driver {
         self.publish();
         self.answer_late();
         self.report_lost();
-        self.transport.set_log_bytes(self.replica.raft().log_bytes_ever());
+        let raft = self.replica.raft();
+        self.transport.set_log_bytes(raft.log_bytes_ever());
+        self.transport.set_majority_at_hand(raft.has_majority_at_hand());
         let since = self.replica.raft().bytes_since_snapshot();
         if self.snapshots.is_due(since) {
             let (meta, view) = self.replica.snapshot();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::quorum::quorum_reached;
 use super::{EntryId, Index, NodeId, Options, Progress, ProgressState, Raft, RoleState, Term};
 
 /// The role of a server (Figure 4), and the one in which it sounds out an election (thesis §9.6).
@@ -107,6 +108,19 @@ impl Raft {
     #[must_use]
     pub fn snapshot(&self) -> EntryId {
         self.snapshot
+    }
+
+    /// Returns whether a majority follows this leader's log entry by entry. Where there is none, no
+    /// write is done before one that takes a snapshot has it.
+    #[must_use]
+    pub fn has_majority_at_hand(&self) -> bool {
+        let RoleState::Leader(leader) = &self.role else { return false };
+        let is_at_hand = |peer: &Progress| {
+            peer.is_heard(&self.options) && peer.state() == ProgressState::Replicate
+        };
+        quorum_reached(self.configurations.in_force(), |id| {
+            id == self.id || leader.peers.get(&id).is_some_and(is_at_hand)
+        })
     }
 
     /// Returns the bytes of all that this server has ever had in its log since it started, but for

@@ -17,7 +17,7 @@ pub mod service;
 pub mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use raftkv_storage::fs::Place;
@@ -105,6 +105,8 @@ pub(crate) struct Shared {
     pub(crate) snapshot_dir: Place,
     /// The bytes of all log there was.
     log_bytes: AtomicUsize,
+    /// Whether writes are done without those who take snapshots.
+    has_majority_at_hand: AtomicBool,
     /// The newest snapshot on disk: what a peer that needs one is sent.
     snapshot: Mutex<Option<(Place, SnapshotMeta)>>,
 }
@@ -130,6 +132,7 @@ impl Transport {
             answers: service::Answers::default(),
             snapshot_dir,
             log_bytes: AtomicUsize::new(0),
+            has_majority_at_hand: AtomicBool::new(false),
             snapshot: Mutex::new(None),
         });
         for peer in shared.peers.values() {
@@ -158,6 +161,12 @@ impl Transport {
     /// be done with it before the log behind it is cut off too.
     pub fn set_log_bytes(&self, bytes: usize) {
         self.shared.log_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Says whether there is a majority without those who take snapshots. Otherwise these are not
+    /// given time.
+    pub fn set_majority_at_hand(&self, is_there: bool) {
+        self.shared.has_majority_at_hand.store(is_there, Ordering::Relaxed);
     }
 
     /// Sets the snapshot that peers are sent from now on, unless a newer one is set: one of our own
@@ -220,6 +229,11 @@ impl Shared {
     /// Returns the members that were not heard from lately.
     fn silent(&self) -> BTreeSet<NodeId> {
         self.silent.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns whether writes are done without those who take snapshots.
+    fn has_majority_at_hand(&self) -> bool {
+        self.has_majority_at_hand.load(Ordering::Relaxed)
     }
 
     /// Returns the bytes of all log there was.

@@ -295,7 +295,7 @@ impl Link {
     }
 }
 
-/// Whether the log leaves the follower time.
+/// Whether a follower has no time: writes wait for it, or the log will not.
 struct Hurry {
     shared: Arc<Shared>,
     log_bytes_at_start: usize,
@@ -308,7 +308,7 @@ impl Hurry {
 
     fn is_due(&self, sent: u64, length: u64) -> bool {
         let grown = self.shared.log_bytes().wrapping_sub(self.log_bytes_at_start);
-        is_late(grown, sent, length)
+        !self.shared.has_majority_at_hand() || is_late(grown, sent, length)
     }
 }
 

@@ -282,16 +282,6 @@ impl Raft for Service {
     }
 }
 
-/// When a call is gone nobody can use what it has brought, and the next waits until the thread is
-/// done with it: so it takes no rest any more.
-struct Abandoned(Due);
-
-impl Drop for Abandoned {
-    fn drop(&mut self) {
-        self.0.set_all();
-    }
-}
-
 impl Service {
     /// Writes the chunks into a file beside the others, verifies it, and rebuilds the keyspace from
     /// it: all away from the runtime, and before the core hears of it.
@@ -305,11 +295,10 @@ impl Service {
         let (sender, mut chunks) =
             mpsc::channel::<proto::InstallSnapshotRequest>(CHUNKS_WAITING_MAX);
         let dir = self.shared.snapshot_dir.clone();
-        let due = Due::default();
-        let _abandoned = Abandoned(due.clone());
         let writing = tokio::task::spawn_blocking(move || {
             let mut file = SnapshotReceiver::create(&dir, &meta)?;
             let mut done = false;
+            let due = Due::default();
             // Of how many bytes is not known; it rests, or it does not.
             let mut pace = Pace::new(due.clone(), 0).with_rests(RECEIVING_RESTS);
             while let Some(chunk) = chunks.blocking_recv() {
@@ -325,10 +314,8 @@ impl Service {
             if !done {
                 return Ok(None);
             }
-            let (file, keyspace) = file.finish(|reader| {
-                reader.set_rest(move |bytes| pace.rest_after(bytes));
-                persist::restore(reader)
-            })?;
+            // From here on the leader cannot tell any more whether there is time.
+            let (file, keyspace) = file.finish(persist::restore)?;
             // The permit stays here when the call is gone: the file and the keyspace still are.
             Ok::<_, raftkv_storage::Error>(Some((file, keyspace, one)))
         });

@@ -2,7 +2,6 @@
 
 use std::io::{self, Read};
 
-use super::Rest;
 use super::format::Blocks;
 use crate::error::Error;
 use crate::fs::Place;
@@ -14,20 +13,12 @@ pub struct SnapshotReader {
     blocks: Blocks,
     block: Vec<u8>,
     taken: usize,
-    /// Called after each block.
-    rest: Rest,
 }
 
 impl SnapshotReader {
     /// Opens a snapshot; its header is checked.
     pub fn open(place: impl Into<Place>) -> Result<Self, Error> {
-        let blocks = Blocks::open(&place.into())?;
-        Ok(Self { blocks, block: Vec::new(), taken: 0, rest: Box::new(|_| ()) })
-    }
-
-    /// Has `rest` called with the bytes of each block: it may take its time.
-    pub fn set_rest(&mut self, rest: impl FnMut(usize) + Send + 'static) {
-        self.rest = Box::new(rest);
+        Ok(Self { blocks: Blocks::open(&place.into())?, block: Vec::new(), taken: 0 })
     }
 
     /// Returns whether all of it was read, and is whole.
@@ -53,7 +44,6 @@ impl Read for SnapshotReader {
             if !next.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))? {
                 return Ok(0);
             }
-            (self.rest)(self.block.len());
         }
         let rest = &self.block[self.taken..];
         let length = rest.len().min(bytes.len());
