@@ -214,6 +214,8 @@ impl Replica {
 
     /// A client asks for a batch to be carried out. The answer comes with a turn.
     pub fn submit(&mut self, request: RequestId, batch: Batch) {
+        // Leadership may be won and lost within a turn: what comes in between must hear of its end.
+        self.note_leadership();
         if !batch.has_writes() {
             let (reads, _) = batch.into_parts(self.stamp());
             match self.raft.read(ReadId(request.0)) {
@@ -433,7 +435,7 @@ impl Replica {
             return;
         }
         if self.leads.is_some() {
-            // Nothing that waits can be of a newer term: an election takes more than one turn.
+            // Nothing that waits can be of a newer term: it would have been noted before.
             for write in std::mem::take(&mut self.writes) {
                 self.outcomes.push((write.request, Err(Error::Unknown)));
             }

@@ -449,3 +449,39 @@ fn a_read_that_outlasts_its_lease_takes_a_round() {
         assert_eq!(lease_reads(&cluster), (at, at));
     }
 }
+
+/// What is asked between the two must not wait for a leadership that nobody has seen.
+#[test]
+fn leadership_that_is_won_and_lost_in_one_turn_ends_what_was_asked() {
+    let [a, b, c] = ["A", "B", "C"].map(node);
+    let bootstrap = Configuration::bootstrap([a, b, c]);
+    let (options, recovered) = (Options::default(), Recovered::default());
+    let mut replica = Replica::new(a, options, bootstrap, recovered, Keyspace::default(), 1);
+    let term = loop {
+        replica.tick();
+        if let Some(vote) = replica.turn(|| 0).messages.first() {
+            break vote.term;
+        }
+    };
+    let granted = |pre| {
+        let message = Message::RequestVoteResponse { pre, granted: true };
+        Envelope { from: b, to: a, term, message }
+    };
+    replica.step(granted(true));
+    for promise in replica.turn(|| 0).promises {
+        if promise.to == a {
+            replica.step(promise);
+        }
+    }
+    replica.step(granted(false));
+    assert_eq!(replica.raft().role(), Role::Leader);
+    replica.submit(RequestId(1), batch("GET k"));
+    replica.submit(RequestId(2), batch("SET k v"));
+    let message = Message::Heartbeat { commit: 0, round: 0 };
+    replica.step(Envelope { from: c, to: a, term: term + 1, message });
+    let mut outcomes = replica.turn(|| 0).outcomes;
+    outcomes.sort_by_key(|(request, _)| *request);
+    let expected =
+        [(RequestId(1), Err(Error::NotLeader { leader: c })), (RequestId(2), Err(Error::Unknown))];
+    assert_eq!(outcomes, expected);
+}
