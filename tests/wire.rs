@@ -139,6 +139,7 @@ proptest! {
         let chunk = reparse(&chunk);
         prop_assert_eq!(wire::decode_snapshot_meta(chunk.meta).unwrap(), meta);
         prop_assert_eq!((chunk.offset, &chunk.data[..], chunk.done), (7, &data[..], true));
+        prop_assert!(chunk.hurry);
     }
 
     /// Whatever bytes a stranger sends, decoding ends with a message or an error.

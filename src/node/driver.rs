@@ -237,8 +237,7 @@ impl Driver {
         let raft = self.replica.raft();
         self.transport.set_log_bytes(raft.log_bytes_ever());
         self.transport.set_majority_at_hand(raft.has_majority_at_hand());
-        let since = self.replica.raft().bytes_since_snapshot();
-        if self.snapshots.is_due(since) {
+        if self.snapshots.is_due(raft.bytes_since_snapshot()) {
             let (meta, view) = self.replica.snapshot();
             self.snapshots.take(meta, view);
         }

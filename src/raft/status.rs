@@ -123,8 +123,8 @@ impl Raft {
         })
     }
 
-    /// Returns the bytes of all that this server has ever had in its log since it started, but for
-    /// what was replaced. Grows as the log does, and does not shrink when a snapshot cuts it.
+    /// Returns the bytes of all that this server has had in its log since it started, or installed
+    /// a snapshot, but for what was replaced. Does not shrink when a snapshot cuts the log.
     #[must_use]
     pub fn log_bytes_ever(&self) -> usize {
         self.log.bytes_ever()

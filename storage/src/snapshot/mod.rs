@@ -33,9 +33,6 @@ pub const SNAPSHOT_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
 /// before.
 const KEEP: usize = 2;
 
-/// Is told of so many bytes that were written or read, and lets others go first, if it likes.
-type Rest = Box<dyn FnMut(usize) + Send>;
-
 /// The newest snapshot that is whole.
 #[derive(Debug)]
 pub struct Latest {

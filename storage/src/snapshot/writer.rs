@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use super::Rest;
 use super::format::{self, BLOCK, Sums};
 use crate::error::Error;
 use crate::fs::{self, FileWriter, Place};
@@ -22,6 +21,9 @@ pub struct SnapshotWriter {
     /// Called after each block.
     rest: Rest,
 }
+
+/// Is told of so many bytes that were written or read, and lets others go first, if it likes.
+type Rest = Box<dyn FnMut(usize) + Send>;
 
 /// A file that is removed when nobody has given it a name.
 #[derive(Debug)]
