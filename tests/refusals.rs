@@ -205,16 +205,16 @@ fn inspect_shows_what_is_on_disk_and_names_the_first_bad_byte() {
         command.args(["inspect", what]).arg(path);
         run_to_end(command)
     };
-    let files = |dir: &str| {
-        let dir = std::fs::read_dir(cluster.nodes[0].data_dir.join(dir)).unwrap();
-        let mut files: Vec<_> = dir.map(|file| file.unwrap().path()).collect();
-        files.sort();
-        files
+    // One that was being written when the node stopped may lie beside it.
+    let newest_snapshot = || {
+        let dir = std::fs::read_dir(cluster.nodes[0].data_dir.join("snapshots")).unwrap();
+        let files = dir.map(|file| file.unwrap().path());
+        files.filter(|path| path.extension().is_none_or(|kind| kind != "tmp")).max().unwrap()
     };
     let wal = inspect("wal", &cluster.nodes[0].data_dir.join("wal"));
     assert!(wal.status.success(), "{wal:?}");
     assert!(String::from_utf8(wal.stdout).unwrap().contains("@1"));
-    let snapshot = files("snapshots").pop().unwrap();
+    let snapshot = newest_snapshot();
     let whole = inspect("snapshot", &snapshot);
     assert!(whole.status.success(), "{whole:?}");
     assert!(String::from_utf8(whole.stdout).unwrap().contains("digest"));
