@@ -229,17 +229,7 @@ fn fill(shape: &str, random: &mut Random) -> Vec<Vec<u8>> {
 #[test]
 fn random_commands_are_answered_as_by_redis() {
     let Some(mut pair) = Pair::start() else { return };
-    let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
-    let rounds: usize = rounds.unwrap_or(20_000);
-    let mut random = Random(seed());
-    for round in 0..rounds {
-        let shape = random.pick(SHAPES);
-        pair.check(&fill(shape, &mut random));
-        if round % 500 == 0 {
-            pair.check_content(&KEYS);
-        }
-    }
-    println!("{rounds} commands, of which {} differ in known ways", pair.known);
+    pair.check_random(SHAPES, &KEYS, fill);
 }
 
 #[test]

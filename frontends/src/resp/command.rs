@@ -3,7 +3,7 @@
 mod docs;
 
 use raftkv_storage::keyspace::Reply;
-use raftkv_storage::keyspace::command::{self as table, Spec};
+use raftkv_storage::keyspace::command::{self as table, Begin, Find, Spec};
 use raftkv_storage::keyspace::glob;
 
 use super::errors;
@@ -72,41 +72,73 @@ fn entry(spec: &Spec) -> Reply {
 }
 
 /// Where the keys are and what becomes of them, in the newer form: one element for all keys, or,
-/// where they fare differently, one for each.
+/// where they fare differently, one for each; and those that no range tells.
 fn key_specs(spec: &Spec) -> Vec<Reply> {
-    match spec.key_flags {
-        _ if spec.first_key == 0 => Vec::new(),
-        [flags] => {
-            // Here the last key is counted from the first one; from the end it stays as it is.
-            let (first, last) = (spec.first_key, spec.last_key);
-            vec![key_spec(spec, flags, first, if last < 0 { last } else { last - first })]
-        }
+    let (first, last, step) = (spec.first_key, spec.last_key, spec.key_step);
+    let in_range = |flags, first: i16, last| {
+        let find = vec![number("lastkey", last), number("keystep", step), number("limit", 0)];
+        key_spec(flags, spec.key_notes, index(first), typed("range", find))
+    };
+    let mut specs: Vec<Reply> = match spec.key_flags {
+        _ if first == 0 => Vec::new(),
+        // Here the last key is counted from the first one; from the end it stays as it is.
+        [flags] => vec![in_range(flags, first, if last < 0 { last } else { last - first })],
         each => {
-            let places = (spec.first_key..).step_by(spec.key_step.unsigned_abs().into());
-            places.zip(each).map(|(place, flags)| key_spec(spec, flags, place, 0)).collect()
+            let places = (first..).step_by(step.unsigned_abs().into());
+            places.zip(each).map(|(place, flags)| in_range(flags, place, 0)).collect()
         }
-    }
+    };
+    specs.extend(spec.more_keys.iter().map(|keys| {
+        let begin = match keys.begin {
+            Begin::Index(position) => index(position),
+            Begin::Keyword(word, from) => {
+                let keyword = (Reply::bulk("keyword"), Reply::bulk(word));
+                typed("keyword", vec![keyword, number("startfrom", from)])
+            }
+            Begin::Unknown => typed("unknown", Vec::new()),
+        };
+        let find = match keys.find {
+            Find::Count => {
+                let places = [number("keynumidx", 0), number("firstkey", 1), number("keystep", 1)];
+                typed("keynum", places.into())
+            }
+            Find::Range { last, limit } => {
+                let range = [number("lastkey", last), number("keystep", 1), number("limit", limit)];
+                typed("range", range.into())
+            }
+            Find::Unknown => typed("unknown", Vec::new()),
+        };
+        key_spec(keys.flags, keys.notes, begin, find)
+    }));
+    specs
 }
 
-fn key_spec(spec: &Spec, flags: &'static str, first: i16, last: i16) -> Reply {
-    let typed = |kind: &'static str, fields: Vec<(Reply, Reply)>| {
-        Reply::Map(vec![
-            (Reply::bulk("type"), Reply::bulk(kind)),
-            (Reply::bulk("spec"), Reply::Map(fields)),
-        ])
-    };
-    let number = |name: &'static str, value: i16| (Reply::bulk(name), Reply::Integer(value.into()));
+fn key_spec(flags: &'static str, notes: &'static str, begin: Reply, find: Reply) -> Reply {
     let mut fields = Vec::new();
-    if !spec.key_notes.is_empty() {
-        fields.push((Reply::bulk("notes"), Reply::bulk(spec.key_notes)));
+    if !notes.is_empty() {
+        fields.push((Reply::bulk("notes"), Reply::bulk(notes)));
     }
-    let range = vec![number("lastkey", last), number("keystep", spec.key_step), number("limit", 0)];
     fields.extend([
         (Reply::bulk("flags"), words(flags)),
-        (Reply::bulk("begin_search"), typed("index", vec![number("index", first)])),
-        (Reply::bulk("find_keys"), typed("range", range)),
+        (Reply::bulk("begin_search"), begin),
+        (Reply::bulk("find_keys"), find),
     ]);
     Reply::Map(fields)
+}
+
+fn index(position: i16) -> Reply {
+    typed("index", vec![number("index", position)])
+}
+
+fn typed(kind: &'static str, fields: Vec<(Reply, Reply)>) -> Reply {
+    Reply::Map(vec![
+        (Reply::bulk("type"), Reply::bulk(kind)),
+        (Reply::bulk("spec"), Reply::Map(fields)),
+    ])
+}
+
+fn number(name: &'static str, value: i16) -> (Reply, Reply) {
+    (Reply::bulk(name), Reply::Integer(value.into()))
 }
 
 fn simple_set(names: impl Iterator<Item = &'static str>) -> Reply {
@@ -155,7 +187,7 @@ fn with_keys(call: &[&[u8]], show: impl Fn(&[u8], &'static str) -> Reply) -> Rep
     }) else {
         return Reply::error("ERR Invalid command specified");
     };
-    if row.first_key == 0 {
+    if row.first_key == 0 && row.more_keys.is_empty() {
         return Reply::error("ERR The command has no key arguments");
     }
     if !row.accepts(args.len()) {

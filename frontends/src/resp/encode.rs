@@ -7,13 +7,14 @@
 //!
 //! The replies that matter for speed are written by hand; so are null arrays and the heads of
 //! aggregates, which `redis_protocol` either cannot say or can only say of a tree that is complete
-//! in memory. It writes doubles and verbatim strings. Of everything it writes only as much is kept
-//! as it says it wrote: it reserves a byte too many for some numbers and leaves a NUL there.
+//! in memory; and doubles, which have to look as Redis prints them. It writes verbatim strings. Of
+//! what it writes only as much is kept as it says it wrote: it reserves a byte too many for some.
 
 use std::vec;
 
 use bytes::{Bytes, BytesMut};
 use raftkv_storage::keyspace::Reply;
+use raftkv_storage::keyspace::reply::double_text;
 use redis_protocol::resp3::encode::complete::extend_encode_borrowed;
 use redis_protocol::resp3::types::{BorrowedFrame, VerbatimStringFormat};
 
@@ -118,7 +119,7 @@ impl Encoder {
             Reply::Bulk(bytes) => return self.bulk(bytes, out),
             Reply::Verbatim(bytes) if resp3 => verbatim(&bytes, out),
             Reply::Verbatim(bytes) => return self.bulk(bytes, out),
-            Reply::Double(value) if resp3 => double(value, out),
+            Reply::Double(value) if resp3 => line(b',', double_text(value).as_bytes(), out),
             Reply::Double(value) => bulk(double_text(value).as_bytes(), out),
             Reply::Error(text) => error(&text, out),
             Reply::Array(items) => self.items(b'*', items, out),
@@ -126,6 +127,14 @@ impl Encoder {
             Reply::Map(pairs) => {
                 let (kind, parts) = if resp3 { (b'%', 1) } else { (b'*', 2) };
                 length(kind, pairs.len() * parts, out);
+                self.pending.push(Pending::Pairs(pairs.into_iter()));
+            }
+            Reply::Pairs(pairs) if resp3 => {
+                let each = |(first, second)| Reply::Array(vec![first, second]);
+                self.items(b'*', pairs.into_iter().map(each).collect(), out);
+            }
+            Reply::Pairs(pairs) => {
+                length(b'*', pairs.len() * 2, out);
                 self.pending.push(Pending::Pairs(pairs.into_iter()));
             }
         }
@@ -202,14 +211,6 @@ fn verbatim(data: &[u8], out: &mut BytesMut) {
     foreign(&BorrowedFrame::VerbatimString { data, format, attributes: None }, out);
 }
 
-/// Doubles that need an exponent to be readable get one from us: the crate would print 300 digits.
-fn double(value: f64, out: &mut BytesMut) {
-    if needs_exponent(value) {
-        return line(b',', double_text(value).as_bytes(), out);
-    }
-    foreign(&BorrowedFrame::Double { data: value, attributes: None }, out);
-}
-
 /// Has `redis_protocol` encode a frame, and keeps what it says it wrote.
 fn foreign(frame: &BorrowedFrame<'_>, out: &mut BytesMut) {
     let start = out.len();
@@ -217,21 +218,4 @@ fn foreign(frame: &BorrowedFrame<'_>, out: &mut BytesMut) {
         .expect("encoding into a buffer that grows cannot fail");
     assert!(start < end && end <= out.len(), "the encoder returns where it stopped");
     out.truncate(end);
-}
-
-fn needs_exponent(value: f64) -> bool {
-    value.is_finite() && value != 0.0 && !(1e-5..1e17).contains(&value.abs())
-}
-
-/// The shortest text that reads back as the same number.
-fn double_text(value: f64) -> String {
-    if value.is_nan() {
-        "nan".to_owned()
-    } else if needs_exponent(value) {
-        let text = format!("{value:e}");
-        // C, and so every client, writes the sign of a positive exponent.
-        if text.contains("e-") { text } else { text.replace('e', "e+") }
-    } else {
-        value.to_string()
-    }
 }

@@ -13,14 +13,12 @@
 use bytes::Bytes;
 
 use super::command::{Args, Spec};
-use super::table;
+use super::{table, varint};
 
 /// The format of an entry. A reader refuses any other.
 const VERSION: u8 = 1;
 /// The bytes before the first command of an entry.
 const HEADER_BYTES: usize = 1 + 8 + 8;
-/// The most bytes a length takes: 32 bits, seven in a byte.
-const VARINT_BYTES_MAX: usize = 5;
 
 /// When and with what luck an entry is applied: chosen by the leader, the same on every server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +62,8 @@ impl Batch {
     /// If the row is a session command.
     pub fn push(&mut self, spec: &'static Spec, args: &[&[u8]]) {
         assert!(!spec.is_session(), "only commands of the keyspace go into a batch");
-        let bytes: usize = args.iter().map(|arg| varint_len(arg.len()) + arg.len()).sum();
-        let bytes = size_of_val(&spec.id) + varint_len(args.len()) + bytes;
+        let bytes: usize = args.iter().map(|arg| varint::len(arg.len()) + arg.len()).sum();
+        let bytes = size_of_val(&spec.id) + varint::len(args.len()) + bytes;
         if spec.is_write() && self.entry.is_empty() {
             // Most batches are one command. Without room to spare it becomes the entry's payload as
             // it is.
@@ -80,9 +78,9 @@ impl Batch {
         };
         buffer.reserve(bytes);
         buffer.extend_from_slice(&spec.id.to_le_bytes());
-        put_varint(buffer, args.len());
+        varint::put(buffer, args.len());
         for arg in args {
-            put_varint(buffer, arg.len());
+            varint::put(buffer, arg.len());
             buffer.extend_from_slice(arg);
         }
         self.len += 1;
@@ -275,30 +273,11 @@ impl<'a> Commands<'a> {
     }
 
     fn varint(&mut self) -> Result<usize, DecodeError> {
-        let mut value = 0u64;
-        for position in 0..VARINT_BYTES_MAX {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << (7 * position);
-            if byte & 0x80 == 0 {
-                let is_shortest = byte != 0 || position == 0;
-                let value = u32::try_from(value).map_err(|_| DecodeError::Length)?;
-                return if is_shortest { Ok(value as usize) } else { Err(DecodeError::Length) };
-            }
-        }
-        Err(DecodeError::Length)
+        let (value, rest) = varint::take(self.rest).map_err(|error| match error {
+            varint::Error::Short => DecodeError::Short,
+            varint::Error::Malformed => DecodeError::Length,
+        })?;
+        self.rest = rest;
+        Ok(value)
     }
-}
-
-/// Returns how many bytes a number takes: seven bits in each.
-fn varint_len(value: usize) -> usize {
-    (usize::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
-}
-
-fn put_varint(buffer: &mut Vec<u8>, value: usize) {
-    let mut value = u32::try_from(value).expect("frontends keep requests far below 4 GiB");
-    while value >= 0x80 {
-        buffer.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    buffer.push(value as u8);
 }

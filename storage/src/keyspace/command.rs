@@ -5,9 +5,11 @@
 //! type; the table itself is put together in `table`, and the bytes of a command are defined in
 //! `batch`. The words are those of Redis' `COMMAND INFO`, and the rows say what Redis 7.0 says.
 
-use super::{Reader, Writer, reply::Reply};
+use super::reply::{Reply, wrong_arity};
+use super::{Reader, Writer};
 
 pub use super::batch::{Batch, Commands, DecodeError, Reads, Stamp, decode, is_valid, time_entry};
+pub use super::keys::{Begin, Find, KeySpec};
 pub use super::table::{all, by_id, internal, lookup};
 
 /// Facts about a command that do not depend on its arguments; the names are Redis' (`COMMAND
@@ -62,6 +64,24 @@ impl Flags {
     pub const CAT_CONNECTION: Self = Self(1 << 19);
     /// ACL category `@scripting`.
     pub const CAT_SCRIPTING: Self = Self(1 << 20);
+    /// ACL category `@set`.
+    pub const CAT_SET: Self = Self(1 << 21);
+    /// ACL category `@sortedset`.
+    pub const CAT_SORTEDSET: Self = Self(1 << 22);
+    /// ACL category `@list`.
+    pub const CAT_LIST: Self = Self(1 << 23);
+    /// ACL category `@hash`.
+    pub const CAT_HASH: Self = Self(1 << 24);
+    /// ACL category `@bitmap`.
+    pub const CAT_BITMAP: Self = Self(1 << 25);
+    /// ACL category `@hyperloglog`.
+    pub const CAT_HYPERLOGLOG: Self = Self(1 << 26);
+    /// ACL category `@geo`.
+    pub const CAT_GEO: Self = Self(1 << 27);
+    /// ACL category `@stream`.
+    pub const CAT_STREAM: Self = Self(1 << 28);
+    /// ACL category `@transaction`.
+    pub const CAT_TRANSACTION: Self = Self(1 << 29);
 
     /// Called by a frontend, never by its name.
     pub const INTERNAL: Self = Self(1 << 30);
@@ -87,6 +107,29 @@ impl Flags {
         (Self::MOVABLEKEYS, "movablekeys"),
     ];
 
+    /// The ACL categories that are one flag each, in Redis' order; those that follow from flags in
+    /// another way stand behind the first [`Self::BEFORE_SPEED`].
+    const CATEGORIES: [(Self, &'static str); 17] = [
+        (Self::CAT_KEYSPACE, "@keyspace"),
+        (Self::READONLY, "@read"),
+        (Self::WRITE, "@write"),
+        (Self::CAT_SET, "@set"),
+        (Self::CAT_SORTEDSET, "@sortedset"),
+        (Self::CAT_LIST, "@list"),
+        (Self::CAT_HASH, "@hash"),
+        (Self::CAT_STRING, "@string"),
+        (Self::CAT_BITMAP, "@bitmap"),
+        (Self::CAT_HYPERLOGLOG, "@hyperloglog"),
+        (Self::CAT_GEO, "@geo"),
+        (Self::CAT_STREAM, "@stream"),
+        (Self::PUBSUB, "@pubsub"),
+        (Self::ADMIN, "@admin"),
+        (Self::CAT_CONNECTION, "@connection"),
+        (Self::CAT_TRANSACTION, "@transaction"),
+        (Self::CAT_SCRIPTING, "@scripting"),
+    ];
+    const BEFORE_SPEED: usize = 14;
+
     /// Returns both sets of flags together.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
@@ -106,24 +149,17 @@ impl Flags {
 
     /// Returns the ACL categories, with their `@`, in Redis' order. Some follow from flags.
     pub fn categories(self) -> impl Iterator<Item = &'static str> {
-        let fast = self.contains(Self::FAST);
-        let admin = self.contains(Self::ADMIN);
-        [
-            (self.contains(Self::CAT_KEYSPACE), "@keyspace"),
-            (self.contains(Self::READONLY), "@read"),
-            (self.contains(Self::WRITE), "@write"),
-            (self.contains(Self::CAT_STRING), "@string"),
-            (self.contains(Self::PUBSUB), "@pubsub"),
-            (admin, "@admin"),
-            (fast, "@fast"),
-            (!fast, "@slow"),
-            (self.contains(Self::BLOCKING), "@blocking"),
-            (admin || self.contains(Self::CAT_DANGEROUS), "@dangerous"),
-            (self.contains(Self::CAT_CONNECTION), "@connection"),
-            (self.contains(Self::CAT_SCRIPTING), "@scripting"),
-        ]
-        .into_iter()
-        .filter_map(|(is_in, name)| is_in.then_some(name))
+        let names = |categories: &'static [(Self, &'static str)]| {
+            let is_in = move |(flag, _): &&(Self, &str)| self.contains(*flag);
+            categories.iter().filter(is_in).map(|(_, name)| *name)
+        };
+        let by_speed = if self.contains(Self::FAST) { "@fast" } else { "@slow" };
+        let is_dangerous = self.contains(Self::ADMIN) || self.contains(Self::CAT_DANGEROUS);
+        let risk = [(self.contains(Self::BLOCKING), "@blocking"), (is_dangerous, "@dangerous")];
+        names(&Self::CATEGORIES[..Self::BEFORE_SPEED])
+            .chain([by_speed])
+            .chain(risk.into_iter().filter_map(|(is_in, name)| is_in.then_some(name)))
+            .chain(names(&Self::CATEGORIES[Self::BEFORE_SPEED..]))
     }
 }
 
@@ -149,6 +185,8 @@ pub struct Spec {
     pub key_flags: &'static [&'static str],
     /// Why it does so, where that is not plain; in our words.
     pub key_notes: &'static str,
+    /// Where there are more keys than the range tells.
+    pub more_keys: &'static [KeySpec],
     /// Redis' group: `string`, `generic`, `server`, `connection`, `cluster`.
     pub group: &'static str,
     /// The Redis version that had it first.
@@ -193,6 +231,7 @@ impl Spec {
             key_step: 0,
             key_flags: &["RO"],
             key_notes: "",
+            more_keys: &[],
             group: "",
             since: "",
             tips: &[],
@@ -265,6 +304,12 @@ impl Spec {
     /// Says why.
     pub(super) const fn key_notes(mut self, notes: &'static str) -> Self {
         self.key_notes = notes;
+        self
+    }
+
+    /// Says where there are more keys.
+    pub(super) const fn more_keys(mut self, keys: &'static [KeySpec]) -> Self {
+        self.more_keys = keys;
         self
     }
 
@@ -366,27 +411,10 @@ impl Spec {
         self.name.rsplit('|').next().unwrap_or(self.name)
     }
 
-    /// Returns which of the arguments, the name not among them, are keys. For a container that
-    /// depends on the first.
-    pub fn keys(&self, args: &[&[u8]]) -> impl Iterator<Item = usize> + use<> {
-        let subcommand = args.first().and_then(|name| self.subcommand(name));
-        let row = subcommand.unwrap_or(self);
-        let count = i64::try_from(args.len()).unwrap_or(i64::MAX).saturating_add(1);
-        let first = i64::from(row.first_key);
-        let last = match i64::from(row.last_key) {
-            from_end @ ..0 => count.saturating_add(from_end),
-            position => position.min(count - 1),
-        };
-        let step = usize::try_from(row.key_step).unwrap_or(0).max(1);
-        let positions = if first > 0 { first..last.saturating_add(1) } else { 0..0 };
-        // Position one is the first argument after the name.
-        positions.step_by(step).filter_map(|position| usize::try_from(position - 1).ok())
-    }
-
     /// Returns the error for a wrong number of arguments.
     #[must_use]
     pub fn wrong_arity(&self) -> Reply {
-        Reply::error(format!("ERR wrong number of arguments for '{}' command", self.name))
+        wrong_arity(self.name)
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use bytes::BytesMut;
 
 use super::changes::Changes;
+use super::collection::Kind;
 use super::item::Item;
 use super::store::Store;
 use super::value::Value;
@@ -83,6 +84,27 @@ impl Database {
         if self.store.edit_str(key, version, change) {
             self.changes.note(key);
         }
+    }
+
+    /// Changes the entries of a key's value, if the key is there. It must be of that type. `change`
+    /// says whether it has changed anything; a value that has no entries left goes.
+    pub(super) fn edit_kind<T: Kind, R>(
+        &mut self,
+        key: &[u8],
+        version: Index,
+        change: impl FnOnce(&mut T) -> (R, bool),
+    ) -> Option<R> {
+        let change = |value: &mut T| {
+            let (result, has_changed) = change(value);
+            ((result, has_changed, value.is_gone()), has_changed)
+        };
+        let (result, has_changed, is_gone) = self.store.edit_kind(key, version, change)?;
+        if is_gone {
+            self.remove(key);
+        } else if has_changed {
+            self.changes.note(key);
+        }
+        Some(result)
     }
 
     /// Sets or clears a key's deadline, if the key is there.

@@ -221,6 +221,7 @@ fn encoding(value: Value<'_>) -> &'static str {
         Value::Str(bytes) if parse_i64(bytes.as_bytes()).is_some() => "int",
         Value::Str(bytes) if bytes.as_bytes().len() <= EMBEDDED_BYTES_MAX => "embstr",
         Value::Str(_) => "raw",
+        Value::Collection(collection) => collection.content().encoding(),
     }
 }
 
@@ -230,5 +231,6 @@ fn owners(value: Value<'_>) -> i64 {
             Some(0..SHARED_INTEGERS) => SHARED_OWNERS,
             _ => 1,
         },
+        Value::Collection(_) => 1,
     }
 }

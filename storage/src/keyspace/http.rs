@@ -267,6 +267,7 @@ fn get_command(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
 fn shown(reader: &Reader<'_>, item: &Item) -> Reply {
     let value = match item.value() {
         Value::Str(bytes) => Reply::Bulk(bytes.to_bytes()),
+        Value::Collection(_) => Reply::Null,
     };
     let ttl_ms = item.deadline().map_or(Reply::Null, |at| number::reply(reader.left(at)));
     map([
@@ -328,8 +329,7 @@ fn list_command(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
             next = Some(ByKey(item));
             break;
         }
-        let Value::Str(value) = item.value();
-        bytes += item.key().len() + value.as_bytes().len();
+        bytes += item.key().len() + item.value().as_str().map_or(0, |value| value.as_bytes().len());
         items.push(shown(reader, item));
     }
     let next = next.map_or(Reply::Null, |ByKey(item)| Reply::Bulk(item.key_bytes()));

@@ -17,6 +17,7 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use triomphe::{Arc, ThinArc};
 
+use super::collection::Kind;
 use super::value::{Owned, Str, Value, edit};
 use crate::types::Index;
 
@@ -117,22 +118,20 @@ impl Item {
 
     /// Gives the key another value. It keeps its deadline.
     pub(super) fn set_value(&mut self, value: Value<'_>, version: Index, spare: &mut Vec<u8>) {
-        let Value::Str(new) = value;
         let is_written = self.record.with_arc_mut(|record| {
             // Nobody else sees it, and it has the right size.
             let Some(record) = Arc::get_mut(record) else { return false };
             let key_len = record.header().key_len;
-            if let Some(apart) = &mut record.header_mut().apart {
-                if new.as_bytes().len() <= SHORT_BYTES_MAX {
-                    return false;
+            match (&mut record.header_mut().apart, short(value)) {
+                (Some(apart), None) => **apart = value.to_owned(),
+                (None, Some(new)) => {
+                    let old = &mut record.slice_mut()[key_len..];
+                    if old.len() != new.len() {
+                        return false;
+                    }
+                    old.copy_from_slice(new);
                 }
-                **apart = Owned::Str(new.to_bytes());
-            } else {
-                let old = &mut record.slice_mut()[key_len..];
-                if old.len() != new.as_bytes().len() {
-                    return false;
-                }
-                old.copy_from_slice(new.as_bytes());
+                _ => return false,
             }
             record.header_mut().version = version;
             true
@@ -171,10 +170,33 @@ impl Item {
                 head.version = version;
                 match head.apart.as_deref_mut() {
                     Some(Owned::Str(bytes)) => edit(bytes, change),
-                    None => unreachable!("a long string is apart"),
+                    _ => unreachable!("a long string is apart"),
                 }
             }),
+            Value::Collection(_) => unreachable!("only a string is edited as one"),
         }
+    }
+
+    /// Changes the entries of a value that has many, in place where nobody else holds them. It
+    /// counts as written if `change` says that it has.
+    pub(super) fn edit_kind<T: Kind, R>(
+        &mut self,
+        version: Index,
+        change: impl FnOnce(&mut T) -> (R, bool),
+    ) -> R {
+        let mut result = None;
+        self.change(|head| {
+            let Some(Owned::Collection(collection)) = head.apart.as_deref_mut() else {
+                unreachable!("entries are apart");
+            };
+            let value = T::of_mut(collection).expect("whoever edits has looked at the type");
+            let (changed, has_changed) = change(value);
+            if has_changed {
+                head.version = version;
+            }
+            result = Some(changed);
+        });
+        result.expect("a change that was made")
     }
 
     /// Changes what is known of the key, in a record of its own if a view holds this one.
@@ -205,13 +227,21 @@ impl AsRef<[u8]> for Part {
 fn record(mut head: Head, key: &[u8], value: Value<'_>, spare: &mut Vec<u8>) -> ThinArc<Head, u8> {
     spare.clear();
     spare.extend_from_slice(key);
-    match value {
-        Value::Str(string) if string.as_bytes().len() <= SHORT_BYTES_MAX => {
-            spare.extend_from_slice(string.as_bytes());
-        }
-        Value::Str(string) => head.apart = Some(Box::new(Owned::Str(string.to_bytes()))),
+    match short(value) {
+        Some(bytes) => spare.extend_from_slice(bytes),
+        None => head.apart = Some(Box::new(value.to_owned())),
     }
     ThinArc::from_header_and_slice(head, spare)
+}
+
+/// Returns the bytes of a value that lies in the record.
+fn short(value: Value<'_>) -> Option<&[u8]> {
+    match value {
+        Value::Str(string) => {
+            Some(string.as_bytes()).filter(|bytes| bytes.len() <= SHORT_BYTES_MAX)
+        }
+        Value::Collection(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -223,6 +253,7 @@ mod tests {
             Value::Str(Str::Borrowed(bytes)) => bytes,
             Value::Str(Str::Short(item)) => item.short(),
             Value::Str(Str::Long(bytes)) => bytes,
+            Value::Collection(_) => panic!("not a string"),
         }
     }
 
@@ -296,7 +327,7 @@ mod tests {
             let bytes = vec![b'x'; length];
             let mut item = Item::new(0, &key, Value::from(&bytes[..]), 1, spare);
             let kept = || {
-                let Value::Str(string) = item.value();
+                let Value::Str(string) = item.value() else { panic!("a string") };
                 (item.key_bytes(), string.to_bytes(), string.slice(1..length))
             };
             let (first, second) = (kept(), kept());

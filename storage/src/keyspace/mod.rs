@@ -20,27 +20,41 @@
 //! when thousands died together.
 
 mod batch;
+mod bitmaps;
 pub mod changes;
+mod collection;
 pub mod command;
 mod database;
 mod expire;
 mod float;
 mod generic;
+mod geo;
 pub mod glob;
 mod hash;
+mod hashes;
 pub mod http;
+mod hyperloglog;
 mod item;
+mod keys;
+mod lists;
+mod members;
 mod number;
+mod random;
 pub mod reply;
 mod scan;
+mod sequence;
 mod server;
 mod session;
+mod sets;
 pub mod slots;
 mod snapshot;
 mod store;
+mod streams;
 mod strings;
 mod table;
 mod value;
+mod varint;
+mod zsets;
 
 use std::io;
 use std::sync::Arc;
@@ -49,6 +63,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::types::Index;
 use changes::Changes;
+use collection::Kind;
 use command::{Args, Handler, Reads, Spec, decode};
 use database::{Database, Deadlines};
 use item::Item;
@@ -248,6 +263,11 @@ impl<'a> Reader<'a> {
     fn string(&self, key: &[u8]) -> Result<Option<Str<'a>>, Reply> {
         self.get(key).map(|item| item.value().as_str()).transpose()
     }
+
+    /// Returns the value of a key that must be of a type of many entries if it is there.
+    fn kind<T: Kind>(&self, key: &[u8]) -> Result<Option<&'a T>, Reply> {
+        self.get(key).map(|item| item.value().as_kind()).transpose()
+    }
 }
 
 /// What a command that writes is given.
@@ -277,6 +297,32 @@ impl Writer<'_> {
     /// Returns the value of a key that must be a string if it is there.
     fn string(&self, key: &[u8]) -> Result<Option<Str<'_>>, Reply> {
         self.get(key).map(|item| item.value().as_str()).transpose()
+    }
+
+    /// Returns the value of a key that must be of a type of many entries if it is there.
+    fn kind<T: Kind>(&self, key: &[u8]) -> Result<Option<&T>, Reply> {
+        self.get(key).map(|item| item.value().as_kind()).transpose()
+    }
+
+    /// Changes the value of a key that must be of a type of many entries if it is there; if it is
+    /// not, begins with one that has none. `change` also says whether it has changed anything, and
+    /// so whether the key counts as written. A value without entries does not stay.
+    fn edit<T: Kind, R>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut T) -> (R, bool),
+    ) -> Result<R, Reply> {
+        if self.kind::<T>(key)?.is_some() {
+            let result = self.database.edit_kind(key, self.index, change);
+            return Ok(result.expect("the key was looked at"));
+        }
+        let mut value = T::default();
+        let (result, has_changed) = change(&mut value);
+        if has_changed && !value.is_gone() {
+            let collection = value.into_collection();
+            self.put(key, Value::Collection(&collection), None);
+        }
+        Ok(result)
     }
 
     /// Writes a key, whatever there was. A deadline that is reached already leaves no key.

@@ -30,6 +30,8 @@ pub enum Reply {
     Array(Vec<Reply>),
     /// Pairs in order: RESP3 `%`, RESP2 a flat array.
     Map(Vec<(Reply, Reply)>),
+    /// Pairs in order, where RESP3 has an array of arrays of two: RESP2 a flat array.
+    Pairs(Vec<(Reply, Reply)>),
     /// RESP3 `~`, RESP2 an array.
     Set(Vec<Reply>),
     /// An error: its code, a space, and text for people. Without the leading `-`. Bytes, since it
@@ -87,6 +89,39 @@ pub fn until_nul(text: &[u8]) -> &[u8] {
     text.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
+/// The significant digits of a double: as many as it takes to tell any two apart.
+const DIGITS: i32 = 17;
+
+/// Returns a number as C's `%.17g` prints it, and so Redis 7.0.
+#[must_use]
+pub fn double_text(value: f64) -> String {
+    if value.is_nan() {
+        return "nan".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    let scientific = format!("{value:.precision$e}", precision = DIGITS as usize - 1);
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..DIGITS).contains(&exponent) {
+        let fraction = usize::try_from(DIGITS - 1 - exponent).unwrap_or(0);
+        return without_zeros(&format!("{value:.fraction$}")).to_owned();
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", without_zeros(digits), exponent.unsigned_abs())
+}
+
+/// Returns a number without the zeros at the end of its fraction.
+fn without_zeros(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+}
+
+/// Returns the error for a wrong number of arguments.
+pub(super) fn wrong_arity(command: &str) -> Reply {
+    Reply::error(format!("ERR wrong number of arguments for '{command}' command"))
+}
+
 // The errors that more than one command answers, as Redis words them.
 
 const fn error(text: &'static str) -> Reply {
@@ -95,6 +130,8 @@ const fn error(text: &'static str) -> Reply {
 
 pub(super) const SYNTAX: Reply = error("ERR syntax error");
 pub(super) const NOT_AN_INTEGER: Reply = error("ERR value is not an integer or out of range");
+pub(super) const WRONG_TYPE: Reply =
+    error("WRONGTYPE Operation against a key holding the wrong kind of value");
 pub(super) const NO_SUCH_KEY: Reply = error("ERR no such key");
 pub(super) const TOO_LONG: Reply =
     error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");

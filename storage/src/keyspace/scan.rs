@@ -49,14 +49,16 @@ pub(super) fn randomkey(reader: &Reader<'_>, _: &Args<'_>) -> Result<Reply, Repl
     Ok(found.map_or(Reply::Null, |item| Reply::Bulk(item.key_bytes())))
 }
 
-struct Options<'a> {
+/// The options of SCAN and its relatives.
+pub(super) struct Options<'a> {
     pattern: Option<&'a [u8]>,
-    count: usize,
+    pub(super) count: usize,
     type_name: Option<Vec<u8>>,
 }
 
 impl<'a> Options<'a> {
-    fn parse(args: &[&'a [u8]]) -> Result<Self, Reply> {
+    /// Reads them; only SCAN takes a type.
+    pub(super) fn parse(args: &[&'a [u8]], has_type: bool) -> Result<Self, Reply> {
         let mut options = Self { pattern: None, count: COUNT, type_name: None };
         let (pairs, rest) = args.as_chunks::<2>();
         for [name, value] in pairs {
@@ -69,7 +71,7 @@ impl<'a> Options<'a> {
                     options.count = count.min(COUNT_MAX);
                 }
                 b"MATCH" => options.pattern = Some(value),
-                b"TYPE" => options.type_name = Some(value.to_ascii_lowercase()),
+                b"TYPE" if has_type => options.type_name = Some(value.to_ascii_lowercase()),
                 _ => return Err(SYNTAX),
             }
         }
@@ -78,19 +80,23 @@ impl<'a> Options<'a> {
 
     fn wants(&self, item: &Item, steps: &mut u64) -> bool {
         let has_type = |name: &Vec<u8>| name == item.value().type_name().as_bytes();
-        self.type_name.as_ref().is_none_or(has_type)
-            && self.pattern.is_none_or(|pattern| {
-                let mut left = glob::STEPS_MAX;
-                let is_match = glob::matches(pattern, item.key(), &mut left);
-                *steps += glob::STEPS_MAX - left;
-                is_match
-            })
+        self.type_name.as_ref().is_none_or(has_type) && self.wants_name(item.key(), steps)
+    }
+
+    /// Returns whether a name fits the pattern, and adds the steps that it took to find out.
+    pub(super) fn wants_name(&self, name: &[u8], steps: &mut u64) -> bool {
+        self.pattern.is_none_or(|pattern| {
+            let mut left = glob::STEPS_MAX;
+            let is_match = glob::matches(pattern, name, &mut left);
+            *steps += glob::STEPS_MAX - left;
+            is_match
+        })
     }
 }
 
 pub(super) fn scan(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    let cursor = parse_cursor(args.at(0)).ok_or(Reply::error("ERR invalid cursor"))?;
-    let options = Options::parse(args.from(1))?;
+    let cursor = cursor(args.at(0))?;
+    let options = Options::parse(args.from(1), true)?;
     let mut found = Vec::new();
     let mut next_cursor = 0;
     let mut last = None;
@@ -109,5 +115,15 @@ pub(super) fn scan(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply>
             found.push(Reply::Bulk(item.key_bytes()));
         }
     }
-    Ok(Reply::Array(vec![Reply::bulk(next_cursor.to_string()), Reply::Array(found)]))
+    Ok(reply(next_cursor, found))
+}
+
+/// Reads a cursor.
+pub(super) fn cursor(text: &[u8]) -> Result<u64, Reply> {
+    parse_cursor(text).ok_or(Reply::error("ERR invalid cursor"))
+}
+
+/// Returns the reply of SCAN and its relatives.
+pub(super) fn reply(next_cursor: u64, found: Vec<Reply>) -> Reply {
+    Reply::Array(vec![Reply::bulk(next_cursor.to_string()), Reply::Array(found)])
 }

@@ -4,6 +4,7 @@
 //! snapshot = version u8 | log time u64 | applied u64 | item* | 0 u8 | count u64
 //! item     = type u8 | deadline? u8 | version u64 | [deadline u64] | length u32 | key | value
 //! string   = length u32 | bytes                  a value by its type; integers little-endian
+//! sequence = count u64 | string*                 what other types are made of
 //! ```
 //!
 //! Items come in the order of their positions, so equal keyspaces give equal bytes. Dead keys that
@@ -108,15 +109,48 @@ pub(super) fn digest_of(bytes: &[u8]) -> u128 {
     high << 64 | low
 }
 
+/// Returns 128 bits of hash of all that is written to it.
+#[derive(Default)]
+pub(super) struct Digester {
+    /// What has been written since the last block, behind the digest of all before it.
+    block: Vec<u8>,
+}
+
+impl Digester {
+    pub(super) fn finish(&self) -> u128 {
+        digest_of(&self.block)
+    }
+}
+
+impl Write for Digester {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(BELIEVED_BYTES.saturating_sub(self.block.len()));
+        self.block.extend_from_slice(&bytes[..taken]);
+        if self.block.len() == BELIEVED_BYTES {
+            let digest = digest_of(&self.block);
+            self.block.clear();
+            self.block.extend_from_slice(&digest.to_le_bytes());
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Writes a length and so many bytes.
-pub(super) fn write_bytes(bytes: &[u8], output: &mut impl Write) -> io::Result<()> {
+pub(super) fn write_bytes(bytes: &[u8], output: &mut (impl Write + ?Sized)) -> io::Result<()> {
     let length = u32::try_from(bytes.len()).map_err(|_| invalid("more than 4 GiB in one piece"))?;
     output.write_all(&length.to_le_bytes())?;
     output.write_all(bytes)
 }
 
 /// Reads a length and so many bytes; memory grows with what is read, not with what is announced.
-pub(super) fn read_bytes(input: &mut impl Read, length_max: usize) -> io::Result<Vec<u8>> {
+pub(super) fn read_bytes(
+    input: &mut (impl Read + ?Sized),
+    length_max: usize,
+) -> io::Result<Vec<u8>> {
     let length = u32::from_le_bytes(read_array(input)?) as usize;
     if length > length_max {
         return Err(invalid(format!("{length} bytes where {length_max} may be")));
@@ -129,11 +163,11 @@ pub(super) fn read_bytes(input: &mut impl Read, length_max: usize) -> io::Result
     Ok(bytes)
 }
 
-fn read_u64(input: &mut impl Read) -> io::Result<u64> {
+pub(super) fn read_u64(input: &mut (impl Read + ?Sized)) -> io::Result<u64> {
     read_array(input).map(u64::from_le_bytes)
 }
 
-fn read_array<const N: usize>(input: &mut impl Read) -> io::Result<[u8; N]> {
+pub(super) fn read_array<const N: usize>(input: &mut (impl Read + ?Sized)) -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     input.read_exact(&mut bytes)?;
     Ok(bytes)

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use super::collection::Kind;
 use super::hash;
 use super::item::Item;
 use super::value::Value;
@@ -93,6 +94,16 @@ impl Store {
         let is_there = item.map(|item| item.edit_str(version, &mut spare, change)).is_some();
         self.spare = spare;
         is_there
+    }
+
+    /// Changes the entries of a key's value, if the key is there. It must be of that type.
+    pub(super) fn edit_kind<T: Kind, R>(
+        &mut self,
+        key: &[u8],
+        version: Index,
+        change: impl FnOnce(&mut T) -> (R, bool),
+    ) -> Option<R> {
+        self.get_mut(key).map(|item| item.edit_kind(version, change))
     }
 
     /// Returns the item of a key to be changed, if there is one.

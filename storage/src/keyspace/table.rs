@@ -3,10 +3,13 @@
 use std::sync::LazyLock;
 
 use super::command::{Flags, Handler, Spec};
-use super::{expire, generic, http, server, session, slots, strings};
+use super::{
+    bitmaps, expire, generic, geo, hashes, http, hyperloglog, lists, server, session, sets, slots,
+    streams, strings, zsets,
+};
 
 /// Where the rows are written down. A new data type adds its file here.
-const ROWS: [&[Spec]; 7] = [
+const ROWS: [&[Spec]; 15] = [
     strings::ROWS,
     generic::ROWS,
     expire::ROWS,
@@ -14,6 +17,14 @@ const ROWS: [&[Spec]; 7] = [
     session::ROWS,
     http::ROWS,
     slots::ROWS,
+    hashes::ROWS,
+    lists::ROWS,
+    sets::ROWS,
+    zsets::ROWS,
+    streams::ROWS,
+    bitmaps::ROWS,
+    hyperloglog::ROWS,
+    geo::ROWS,
 ];
 
 /// Slots of the index by name: a power of two, several times the number of commands.

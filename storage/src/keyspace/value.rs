@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
+use super::collection::{Collection, Kind};
 use super::item::Item;
-use super::reply::Reply;
-use super::snapshot::{digest_of, invalid, read_bytes, write_bytes};
+use super::reply::{Reply, WRONG_TYPE};
+use super::snapshot::{digest_of, read_bytes, write_bytes};
 use super::strings::MAX_VALUE_BYTES;
 
 const TAG_STRING: u8 = 1;
@@ -17,6 +18,8 @@ const TAG_STRING: u8 = 1;
 pub(super) enum Value<'a> {
     /// Bytes, or a number as text.
     Str(Str<'a>),
+    /// Anything else.
+    Collection(&'a Collection),
 }
 
 /// A value by itself.
@@ -24,6 +27,8 @@ pub(super) enum Value<'a> {
 pub(super) enum Owned {
     /// Bytes. Always a copy of their own: a slice would keep a whole request in memory.
     Str(Bytes),
+    /// Anything else.
+    Collection(Collection),
 }
 
 /// The bytes of a string.
@@ -73,6 +78,7 @@ impl<'a> Value<'a> {
     pub(super) fn type_name(self) -> &'static str {
         match self {
             Self::Str(_) => "string",
+            Self::Collection(collection) => collection.content().type_name(),
         }
     }
 
@@ -80,6 +86,23 @@ impl<'a> Value<'a> {
     pub(super) fn as_str(self) -> Result<Str<'a>, Reply> {
         match self {
             Self::Str(string) => Ok(string),
+            Self::Collection(_) => Err(WRONG_TYPE),
+        }
+    }
+
+    /// Returns a value of a type of many entries; for any other type the error is WRONGTYPE.
+    pub(super) fn as_kind<T: Kind>(self) -> Result<&'a T, Reply> {
+        match self {
+            Self::Collection(collection) => T::of(collection).ok_or(WRONG_TYPE),
+            Self::Str(_) => Err(WRONG_TYPE),
+        }
+    }
+
+    /// Returns it by itself: bytes as a copy, entries shared.
+    pub(super) fn to_owned(self) -> Owned {
+        match self {
+            Self::Str(string) => Owned::Str(string.to_bytes()),
+            Self::Collection(collection) => Owned::Collection(collection.clone()),
         }
     }
 }
@@ -90,6 +113,7 @@ impl Value<'_> {
     pub(super) fn type_tag(self) -> u8 {
         match self {
             Self::Str(_) => TAG_STRING,
+            Self::Collection(collection) => collection.content().type_tag(),
         }
     }
 
@@ -97,6 +121,7 @@ impl Value<'_> {
     pub(super) fn write_to(self, output: &mut impl Write) -> io::Result<()> {
         match self {
             Self::Str(bytes) => write_bytes(bytes.as_bytes(), output),
+            Self::Collection(collection) => collection.content().write_to(output),
         }
     }
 
@@ -104,6 +129,7 @@ impl Value<'_> {
     pub(super) fn digest(self) -> u128 {
         match self {
             Self::Str(bytes) => digest_of(bytes.as_bytes()),
+            Self::Collection(collection) => collection.digest(),
         }
     }
 }
@@ -113,6 +139,7 @@ impl Owned {
     pub(super) fn as_value(&self) -> Value<'_> {
         match self {
             Self::Str(bytes) => Value::Str(Str::Long(bytes)),
+            Self::Collection(collection) => Value::Collection(collection),
         }
     }
 
@@ -120,7 +147,7 @@ impl Owned {
     pub(super) fn read_from(tag: u8, input: &mut impl Read) -> io::Result<Self> {
         match tag {
             TAG_STRING => Ok(Self::Str(read_bytes(input, MAX_VALUE_BYTES)?.into())),
-            _ => Err(invalid(format!("unknown type {tag} of a value"))),
+            _ => Collection::read_from(tag, input).map(Self::Collection),
         }
     }
 }

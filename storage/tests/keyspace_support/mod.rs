@@ -118,6 +118,10 @@ pub fn show(reply: &Reply) -> String {
         Reply::Bulk(bytes) | Reply::Verbatim(bytes) => format!("\"{}\"", bytes.escape_ascii()),
         Reply::Array(replies) => format!("[{}]", list(replies)),
         Reply::Set(replies) => format!("~[{}]", list(replies)),
+        Reply::Pairs(pairs) => {
+            let pairs = pairs.iter().map(|(first, second)| list(&[first.clone(), second.clone()]));
+            format!("[{}]", pairs.map(|pair| format!("[{pair}]")).collect::<Vec<_>>().join(" "))
+        }
         Reply::Map(pairs) => {
             let pairs = pairs.iter().map(|(key, value)| format!("{}: {}", show(key), show(value)));
             format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::command::lookup;
+use raftkv_storage::keyspace::reply::double_text;
 use tempfile::TempDir;
 
-use super::{Db, show, split};
+use super::{Db, Random, seed, show, split};
 
 /// What is known to differ, and why. A reply that differs in another way is a failure.
 fn is_known_difference(args: &[Vec<u8>], ours: &str, theirs: &str) -> bool {
@@ -27,9 +28,10 @@ fn is_known_difference(args: &[Vec<u8>], ours: &str, theirs: &str) -> bool {
     if name == b"copy" && args.iter().any(|arg| arg.eq_ignore_ascii_case(b"db")) {
         return true;
     }
-    // The order of keys is another, and so is what is next in it.
+    // The order of keys is another, and so is what is next in it; chance is another.
     let is_reply = |reply: &str| !reply.starts_with("ERR") && reply != "null";
-    (name == b"randomkey" || name == b"scan") && is_reply(ours) && is_reply(theirs)
+    let is_order = matches!(&name[..], b"randomkey" | b"scan" | b"hrandfield" | b"hscan");
+    is_order && is_reply(ours) && is_reply(theirs)
 }
 
 /// A redis-server of its own, on a socket of its own, so that it meets no other; it ends with the
@@ -69,6 +71,10 @@ impl Redis {
     }
 
     pub fn call(&mut self, args: &[Vec<u8>]) -> String {
+        show(&self.reply_to(args))
+    }
+
+    fn reply_to(&mut self, args: &[Vec<u8>]) -> Reply {
         let mut request = format!("*{}\r\n", args.len()).into_bytes();
         for arg in args {
             request.extend(format!("${}\r\n", arg.len()).into_bytes());
@@ -76,7 +82,7 @@ impl Redis {
             request.extend(b"\r\n");
         }
         self.stream.get_mut().write_all(&request).expect("redis reads");
-        show(&self.reply())
+        self.reply()
     }
 
     /// Sends requests of which the last is QUIT, and returns all that is answered, byte for byte.
@@ -147,11 +153,10 @@ impl Pair {
         self.db.now = clock_ms();
         let spec = lookup(&args[0]).expect("a command of ours");
         // Deadlines are compared to the second, as the two do not see the same millisecond.
-        let theirs = rounded(&args[0], self.redis.call(args));
+        let theirs = comparable(&args[0], self.redis.reply_to(args));
         self.answered_ms = clock_ms();
         let slices: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
-        let ours = flat(self.db.call(&slices));
-        let ours = rounded(&args[0], show(&ours));
+        let ours = comparable(&args[0], flat(self.db.call(&slices)));
         let command = args.iter().map(|arg| arg.escape_ascii().to_string()).collect::<Vec<_>>();
         if ours != theirs {
             let is_known = is_known_difference(args, &ours, &theirs);
@@ -179,10 +184,44 @@ impl Pair {
         self.check_line("DBSIZE");
         for key in keys {
             let Reply::Bulk(key) = key else { panic!("keys are bytes") };
-            for command in ["GET", "EXPIRETIME", "TYPE"] {
-                self.check(&[command.into(), key.to_vec()]);
+            for command in [&["EXPIRETIME"][..], &["TYPE"], &["OBJECT", "ENCODING"]] {
+                let command = command.iter().map(|word| word.as_bytes().to_vec());
+                self.check(&command.chain([key.to_vec()]).collect::<Vec<_>>());
+            }
+            let type_name = show(&self.db.call(&[b"TYPE", &key]));
+            let read: &[&str] = match type_name.as_str() {
+                "string" => &["GET", "KEY"],
+                "hash" => &["HGETALL", "KEY"],
+                "list" => &["LRANGE", "KEY", "0", "-1"],
+                "set" => &["SMEMBERS", "KEY"],
+                "zset" => &["ZRANGE", "KEY", "0", "-1", "WITHSCORES"],
+                "stream" => &["XRANGE", "KEY", "-", "+"],
+                other => panic!("a type that no test knows how to read: {other}"),
+            };
+            let word = |word: &&str| if *word == "KEY" { key.to_vec() } else { (*word).into() };
+            self.check(&read.iter().map(word).collect::<Vec<_>>());
+        }
+    }
+
+    /// Gives both many commands, made of shapes that are drawn by chance and filled in; from time
+    /// to time compares all that there is at these keys.
+    pub fn check_random(
+        &mut self,
+        shapes: &[&str],
+        keys: &[&str],
+        mut fill: impl FnMut(&str, &mut Random) -> Vec<Vec<u8>>,
+    ) {
+        let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+        let rounds: usize = rounds.unwrap_or(20_000);
+        let mut random = Random(seed());
+        for round in 0..rounds {
+            let shape = random.pick(shapes);
+            self.check(&fill(shape, &mut random));
+            if round % 500 == 0 {
+                self.check_content(keys);
             }
         }
+        println!("{rounds} commands, of which {} differ in known ways", self.known);
     }
 }
 
@@ -190,31 +229,43 @@ fn clock_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as u64
 }
 
-/// RESP2 has no maps.
+/// RESP2 has no maps, sets or doubles.
 fn flat(reply: Reply) -> Reply {
     match reply {
-        Reply::Map(pairs) => {
+        Reply::Map(pairs) | Reply::Pairs(pairs) => {
             Reply::Array(pairs.into_iter().flat_map(|(a, b)| [flat(a), flat(b)]).collect())
         }
+        Reply::Set(items) | Reply::Array(items) => {
+            Reply::Array(items.into_iter().map(flat).collect())
+        }
+        Reply::Double(value) => Reply::bulk(double_text(value)),
+        Reply::Verbatim(bytes) => Reply::Bulk(bytes),
         other => other,
     }
 }
 
-/// Times near the present, as bands; keys in order.
-fn rounded(name: &[u8], reply: String) -> String {
+/// What has no order, in order: so many replies of an array go together.
+fn in_order(reply: Reply, together: usize) -> Reply {
+    let Reply::Array(items) = reply else { return reply };
+    let mut parts: Vec<_> = items.chunks(together).map(<[Reply]>::to_vec).collect();
+    parts.sort_by_key(|part| part.iter().map(show).collect::<Vec<_>>());
+    Reply::Array(parts.concat())
+}
+
+/// A reply as far as it can be compared: times near the present as bands, what has no order in one.
+fn comparable(name: &[u8], reply: Reply) -> String {
     let units = match name.to_ascii_lowercase().as_slice() {
         b"pttl" | b"pexpiretime" => 1000,
         b"ttl" | b"expiretime" => 1,
-        b"keys" => {
-            let mut keys: Vec<_> = reply.trim_matches(['[', ']']).split(' ').collect();
-            keys.sort_unstable();
-            return keys.join(" ");
+        b"keys" | b"hkeys" | b"hvals" | b"smembers" | b"sinter" | b"sunion" | b"sdiff" => {
+            return show(&in_order(reply, 1));
         }
-        _ => return reply,
+        b"hgetall" => return show(&in_order(reply, 2)),
+        _ => return show(&reply),
     };
-    match reply.parse::<i64>() {
+    match reply {
         // The lives that the tests give are multiples of 1000 s, so that a band is wide enough.
-        Ok(time) if time >= 0 => format!("about {}", (time / units + 500) / 1000),
-        _ => reply,
+        Reply::Integer(time) if time >= 0 => format!("about {}", (time / units + 500) / 1000),
+        _ => show(&reply),
     }
 }

@@ -1,8 +1,8 @@
 //! COMMAND DOCS: what is said of commands to people.
 //!
 //! The facts are those of Redis 7.0, since it is Redis' commands that we have: versions, costs,
-//! names and forms of arguments. The sentences are our own. All stands in `docs.txt`: for each
-//! command a paragraph that begins with its name, then fields, then its arguments, a line each,
+//! names and forms of arguments. The sentences are our own. They stand in `docs`: for each command
+//! a paragraph that begins with its name, then fields, then its arguments, a line each,
 //! those that are part of another one indented below it:
 //!
 //! ```text
@@ -24,9 +24,22 @@ use raftkv_storage::keyspace::command::Spec;
 
 use super::words;
 
-/// The paragraphs of the text by the name that each begins with.
+/// A new data type adds its file here.
+const TEXTS: [&str; 9] = [
+    include_str!("docs/general.txt"),
+    include_str!("docs/hashes.txt"),
+    include_str!("docs/lists.txt"),
+    include_str!("docs/sets.txt"),
+    include_str!("docs/zsets.txt"),
+    include_str!("docs/streams.txt"),
+    include_str!("docs/bitmaps.txt"),
+    include_str!("docs/hyperloglog.txt"),
+    include_str!("docs/geo.txt"),
+];
+
+/// The paragraphs of the texts by the name that each begins with.
 static PARAGRAPHS: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
-    let paragraphs = include_str!("docs.txt").split("\n\n");
+    let paragraphs = TEXTS.iter().flat_map(|text| text.split("\n\n"));
     paragraphs.filter_map(|paragraph| paragraph.split_once('\n')).collect()
 });
 

@@ -9,9 +9,11 @@ mod range;
 mod set;
 
 use super::command::{Args, Flags as F, Spec};
+use super::reply::wrong_arity;
 use super::value::Str;
 use super::{Reader, Reply, Writer};
 use lcs::lcs;
+pub(super) use number::extended;
 use number::{decr, decrby, decrement, incr, incrby, incrbyfloat, increment};
 use range::{append, getrange, offset, setrange, strlen};
 use set::{PSETEX, SETEX, getex, set, validate_getex, validate_set};
@@ -193,10 +195,7 @@ fn msetnx(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
 fn pairs<'s, 'a>(args: &'s [&'a [u8]], command: &str) -> Result<&'s [[&'a [u8]; 2]], Reply> {
     match args.as_chunks::<2>() {
         (pairs, []) => Ok(pairs),
-        _ => {
-            let text = format!("ERR wrong number of arguments for '{command}' command");
-            Err(Reply::error(text))
-        }
+        _ => Err(wrong_arity(command)),
     }
 }
 

@@ -43,13 +43,16 @@ fn add(writer: &mut Writer<'_>, key: &[u8], amount: i64) -> Result<Reply, Reply>
 }
 
 pub(super) fn incrbyfloat(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    let number =
-        |text: &[u8]| Extended::parse(text).ok_or(Reply::error("ERR value is not a valid float"));
     let old =
-        writer.string(args.at(0))?.map_or(Ok(Extended::ZERO), |text| number(text.as_bytes()))?;
-    let amount = number(args.at(1))?;
+        writer.string(args.at(0))?.map_or(Ok(Extended::ZERO), |text| extended(text.as_bytes()))?;
+    let amount = extended(args.at(1))?;
     let infinite = Reply::error("ERR increment would produce NaN or Infinity");
     let new = old.add(&amount).ok_or(infinite)?.to_string();
     writer.put_keeping_deadline(args.at(0), new.as_bytes().into());
     Ok(Reply::bulk(new))
+}
+
+/// Reads a floating-point number, or answers Redis' error.
+pub(in super::super) fn extended(text: &[u8]) -> Result<Extended, Reply> {
+    Extended::parse(text).ok_or(Reply::error("ERR value is not a valid float"))
 }
