@@ -388,3 +388,48 @@ async fn parameters_take_what_they_take_in_redis() {
     ];
     agree_in_text(&cases).await;
 }
+
+#[tokio::test]
+async fn transactions_answer_word_for_word() {
+    agree(&[
+        (b"EXEC", b"-ERR EXEC without MULTI"),
+        (b"DISCARD", b"-ERR DISCARD without MULTI"),
+        (b"UNWATCH", b"+OK"),
+        (b"MULTI\r\nEXEC", b"+OK\r\n*0"),
+        (b"MULTI\r\nMULTI\r\nEXEC", b"+OK\r\n-ERR MULTI calls can not be nested\r\n*0"),
+        (
+            b"MULTI\r\nWATCH a\r\nSET a 1\r\nEXEC",
+            b"+OK\r\n-ERR WATCH inside MULTI is not allowed\r\n+QUEUED\r\n*1\r\n+OK",
+        ),
+        (b"MULTI\r\nSET a 1\r\nDISCARD\r\nEXISTS b", b"+OK\r\n+QUEUED\r\n+OK\r\n:0"),
+        (
+            b"MULTI\r\nnonsense\r\nSET a 1\r\nEXEC",
+            b"+OK\r\n-ERR unknown command 'nonsense', with args beginning with: \r\n+QUEUED\r\n\
+              -EXECABORT Transaction discarded because of previous errors.",
+        ),
+        (
+            b"MULTI\r\nSET a\r\nEXEC\r\nEXEC",
+            b"+OK\r\n-ERR wrong number of arguments for 'set' command\r\n\
+              -EXECABORT Transaction discarded because of previous errors.\r\n\
+              -ERR EXEC without MULTI",
+        ),
+        (
+            b"MULTI\r\nSET t 1 NX XX\r\nINCRBY t x\r\nECHO hi\r\nEXEC",
+            b"+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n-ERR syntax error\r\n\
+              -ERR value is not an integer or out of range\r\n$2\r\nhi",
+        ),
+        (b"WATCH", b"-ERR wrong number of arguments for 'watch' command"),
+        (b"WATCH w w\r\nSET w 1\r\nMULTI\r\nPING\r\nEXEC", b"+OK\r\n+OK\r\n+OK\r\n+QUEUED\r\n*-1"),
+        (
+            b"WATCH v\r\nSET v 1\r\nUNWATCH\r\nMULTI\r\nPING\r\nEXEC",
+            b"+OK\r\n+OK\r\n+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n+PONG",
+        ),
+        (
+            b"WATCH u\r\nMULTI\r\nDISCARD\r\nSET u 1\r\nMULTI\r\nPING\r\nEXEC",
+            b"+OK\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n+PONG",
+        ),
+        (b"MULTI\r\nRESET\r\nEXEC", b"+OK\r\n+RESET\r\n-ERR EXEC without MULTI"),
+        (b"MULTI\r\nPING\r\nQUIT\r\nEXEC", b"+OK\r\n+QUEUED"),
+    ])
+    .await;
+}

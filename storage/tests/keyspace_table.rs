@@ -68,7 +68,7 @@ fn numbers_in_the_log_never_change() {
          71=randomkey 72=rename 73=renamenx 74=copy 75=object 96=expire 97=pexpire 98=expireat \
          99=pexpireat 100=ttl 101=pttl 102=expiretime 103=pexpiretime 104=persist 112=dbsize \
          113=flushall 114=flushdb 128=http.put 129=http.get 130=http.delete 131=http.list \
-         132=slot.count 133=slot.keys 160=hdel 161=hexists 162=hget 163=hgetall 164=hincrby \
+         132=slot.count 133=slot.keys 134=watch.see 135=watch.guard 160=hdel 161=hexists 162=hget 163=hgetall 164=hincrby \
          165=hincrbyfloat 166=hkeys 167=hlen 168=hmget 169=hmset 170=hrandfield 171=hscan 172=hset \
          173=hsetnx 174=hstrlen 175=hvals"
     );
@@ -76,7 +76,7 @@ fn numbers_in_the_log_never_change() {
 
 #[test]
 fn flags_agree_with_who_carries_it_out() {
-    for row in all().iter().chain((128..=133).filter_map(by_id)) {
+    for row in all().iter().chain((128..=135).filter_map(by_id)) {
         let write = row.flags.contains(command::Flags::WRITE);
         assert_eq!(write, matches!(row.handler, Handler::Write(_)), "{}", row.name);
     }

@@ -9,6 +9,7 @@ use raftkv_storage::keyspace::reply::until_nul;
 use super::registry::Client;
 use super::session::Session;
 use super::tracking::{Mode, Rule};
+use super::transaction::Transaction;
 use super::{Server, errors, scanner};
 use crate::Kv;
 
@@ -28,11 +29,13 @@ pub(super) struct Caching {
 impl Caching {
     /// Returns whether the keys of this command are to be remembered; `None` is a command that does
     /// not exist.
-    pub(super) fn next(&mut self, spec: Option<&Spec>) -> bool {
+    pub(super) fn next(&mut self, spec: Option<&Spec>, transaction: &Transaction) -> bool {
         let Some(rule) = self.rule else { return false };
         let is_given = self.is_given;
-        // As in Redis, it lasts until a command that is not CLIENT.
-        self.is_given &= spec.is_some_and(|spec| spec.name == "client");
+        // As in Redis, it lasts until a command that is not CLIENT; in a transaction, to its end.
+        self.is_given &= spec.is_some_and(|spec| {
+            matches!(spec.name, "client" | "multi") || transaction.queues(spec)
+        });
         let is_wanted = match rule {
             Rule::All => true,
             Rule::OptIn => is_given,
@@ -274,7 +277,7 @@ pub(super) fn redirect(mode: &Option<Mode>) -> i64 {
 
 /// Returns the letters by which CLIENT LIST shows it.
 pub(super) fn letters(mode: &Option<Mode>) -> String {
-    let Some(mode) = mode else { return "N".to_owned() };
+    let Some(mode) = mode else { return String::new() };
     let all = [(true, 't'), (mode.is_broken, 'R'), (mode.is_broadcast, 'B')];
     all.into_iter().filter(|(is_set, _)| *is_set).map(|(_, letter)| letter).collect()
 }

@@ -6,8 +6,9 @@ use std::time::Instant;
 use raftkv_storage::keyspace::Reply;
 
 use super::encode::Protocol;
-use super::registry::Client;
+use super::registry::{Client, Seen};
 use super::session::{Outcome, Replies, Session, help};
+use super::tracking::Mode;
 use super::{Server, caching, errors, scanner};
 use crate::Kv;
 
@@ -233,8 +234,8 @@ fn is_normal(kind: &[u8]) -> Result<bool, Reply> {
 /// Returns a client's line in CLIENT LIST, without its end.
 fn describe<K: Kv>(server: &Server<K>, client: &Client) -> String {
     let tracking = server.tracking.mode(client.id);
-    let (flags, redirect) = (caching::letters(&tracking), caching::redirect(&tracking));
     let seen = client.seen().clone();
+    let (flags, redirect) = (flags(&seen, &tracking), caching::redirect(&tracking));
     let now = Instant::now();
     let age = now.saturating_duration_since(client.since).as_secs();
     let idle = now.saturating_duration_since(seen.last_active).as_secs();
@@ -242,10 +243,11 @@ fn describe<K: Kv>(server: &Server<K>, client: &Client) -> String {
         Protocol::Resp2 => 2,
         Protocol::Resp3 => 3,
     };
+    let multi = seen.queued.map_or(-1, |queued| i64::try_from(queued).unwrap_or(i64::MAX));
     format!(
         "id={} addr={} laddr={} fd=0 name={} age={age} idle={idle} flags={flags} db=0 \
         sub=0 psub=0 ssub=0 \
-         multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 \
+         multi={multi} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 \
          tot-mem=0 events=r cmd={} user=default redir={redirect} resp={resp} lib-name={} lib-ver={}",
         client.id,
         client.peer,
@@ -309,3 +311,11 @@ const HELP: &[&str] = &[
     "HELP",
     "    Prints this help.",
 ];
+
+/// Returns the letters that tell what a client is about.
+fn flags(seen: &Seen, tracking: &Option<Mode>) -> String {
+    let all = [(seen.queued.is_some(), 'x'), (seen.is_blocked, 'b')];
+    let letters = all.into_iter().filter(|(is_set, _)| *is_set).map(|(_, letter)| letter);
+    let letters = letters.collect::<String>() + &caching::letters(tracking);
+    if letters.is_empty() { "N".to_owned() } else { letters }
+}

@@ -5,6 +5,7 @@
 //! first sends a long pipeline and then reads would otherwise wait for us while we wait for it.
 
 mod delivery;
+mod exec;
 
 pub(super) use delivery::Lingering;
 
@@ -175,7 +176,8 @@ where
 
     /// Returns whether this request has grown when all together are too large already.
     fn is_too_much(&mut self) -> bool {
-        let beyond = self.input.capacity().saturating_sub(READ_BYTES_MAX * 2);
+        let held = self.input.capacity() + self.session.transaction.bytes();
+        let beyond = held.saturating_sub(READ_BYTES_MAX * 2);
         self.share.set(beyond) && self.server.held.bytes() > self.server.options.max_held_bytes
     }
 
@@ -299,17 +301,35 @@ where
         let Some((name, args)) = call.args.split_first() else { return Ok(Flow::More) };
         let is_silent = self.session.is_silent_next();
         let spec = command::lookup(name);
-        let is_tracked = self.session.caching.next(spec);
+        let is_tracked = self.session.caching.next(spec, &self.session.transaction);
         let Some(spec) = spec else {
             if is_cross_protocol(name) {
                 return Ok(Flow::Close);
             }
+            self.session.transaction.fail();
             self.answer(turn, errors::unknown_command(name, args), is_silent);
             return Ok(Flow::More);
         };
         self.session.last_command = spec;
-        if let Err(error) = session::check(spec, args) {
+        let checked = session::check(spec, args).and_then(|()| self.check_keys(spec, args));
+        if let Err(error) = checked {
+            self.session.transaction.fail();
             self.answer(turn, error, is_silent);
+            return Ok(Flow::More);
+        }
+        if self.session.transaction.queues(spec) {
+            let max_bytes = self.server.options.max_request_bytes;
+            let reply = self.session.transaction.queue(spec, args, is_tracked, max_bytes);
+            self.answer(turn, reply, is_silent);
+            return Ok(Flow::More);
+        }
+        if matches!(spec.name, "watch" | "exec") {
+            self.execute(turn, input).await?;
+            if spec.name == "exec" {
+                return self.exec(is_silent).await;
+            }
+            let reply = self.watch(args).await;
+            self.answer(turn, reply, is_silent);
             return Ok(Flow::More);
         }
         if session::answers(spec, args) {
@@ -317,6 +337,18 @@ where
         }
         self.keyspace_command(spec, call, Manner { is_silent, is_tracked }, turn, input).await?;
         Ok(Flow::More)
+    }
+
+    /// Refuses keys that are too long.
+    fn check_keys(&self, spec: &Spec, args: &[&[u8]]) -> Result<(), Reply> {
+        let max_bytes = self.server.options.max_key_bytes;
+        let is_long = |arg: &&[u8]| arg.len() > max_bytes;
+        // Most commands have no argument that is as long.
+        if args.iter().any(is_long) && spec.keys(args).any(|key| args.get(key).is_some_and(is_long))
+        {
+            return Err(Reply::error(format!("ERR key is longer than {max_bytes} bytes")));
+        }
+        Ok(())
     }
 
     fn answer(&mut self, turn: &mut Turn, reply: Reply, is_silent: bool) {
@@ -364,11 +396,6 @@ where
     ) -> io::Result<()> {
         let args = &call.args[1..];
         let options = &self.server.options;
-        if has_long_key(spec, args, options.max_key_bytes) {
-            let error = format!("ERR key is longer than {} bytes", options.max_key_bytes);
-            self.answer(turn, Reply::error(error), is_silent);
-            return Ok(());
-        }
         let key = call.first_key(spec);
         if let Some(error) = errors::refusal(&self.cluster) {
             let refusal = errors::reply(&error, &self.cluster, key.slot(input));
@@ -424,12 +451,6 @@ impl Call<'_> {
             ),
         }
     }
-}
-
-fn has_long_key(spec: &Spec, args: &[&[u8]], max_key_bytes: usize) -> bool {
-    // Most commands have no argument that is as long.
-    args.iter().any(|arg| arg.len() > max_key_bytes)
-        && spec.keys(args).any(|key| args.get(key).is_some_and(|key| key.len() > max_key_bytes))
 }
 
 /// A browser can be made to send its user's requests here; what it sends must not be taken for

@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use raftkv_storage::keyspace::Reply;
 
+use super::registry::Seen;
 use super::{Server, cluster};
 use crate::{Cluster, Kv, Role, Status};
 
@@ -117,18 +118,23 @@ fn server<K: Kv>(facts: &Facts<'_, K>, text: &mut String) -> fmt::Result {
 }
 
 fn clients<K: Kv>(facts: &Facts<'_, K>, text: &mut String) -> fmt::Result {
+    let clients = facts.server.clients.all();
+    let count =
+        |is_one: fn(&Seen) -> bool| clients.iter().filter(|client| is_one(&client.seen())).count();
     write!(
         text,
         "connected_clients:{}\r\n\
          cluster_connections:0\r\n\
          maxclients:{}\r\n\
-         blocked_clients:0\r\n\
+         blocked_clients:{}\r\n\
          tracking_clients:{}\r\n\
-         watching_clients:0\r\n\
+         watching_clients:{}\r\n\
          clients_in_timeout_table:0\r\n",
-        facts.server.clients.len(),
+        clients.len(),
         facts.server.options.max_connections,
+        count(|seen| seen.is_blocked),
         facts.server.tracking.figures().clients,
+        count(|seen| seen.watched > 0),
     )
 }
 

@@ -23,6 +23,7 @@ mod registry;
 pub mod scanner;
 mod session;
 mod tracking;
+mod transaction;
 mod turn;
 mod wait;
 

@@ -180,6 +180,12 @@ pub(super) struct Seen {
     pub(super) last_command: &'static str,
     pub(super) last_active: Instant,
     pub(super) protocol: Protocol,
+    /// Commands that wait for EXEC, if MULTI was said.
+    pub(super) queued: Option<usize>,
+    /// Keys that are watched.
+    pub(super) watched: usize,
+    /// Whether a command waits for something to come.
+    pub(super) is_blocked: bool,
 }
 
 impl Default for Seen {
@@ -191,6 +197,9 @@ impl Default for Seen {
             last_command: "NULL",
             last_active: Instant::now(),
             protocol: Protocol::default(),
+            queued: None,
+            watched: 0,
+            is_blocked: false,
         }
     }
 }

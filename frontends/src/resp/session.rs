@@ -9,6 +9,7 @@ use raftkv_storage::keyspace::command::{self as table, Spec};
 use super::caching::{self, Caching};
 use super::encode::Protocol;
 use super::registry::Client;
+use super::transaction::Transaction;
 use super::{Server, client, cluster, command, config, errors, hello, info, scanner, wait};
 use crate::Kv;
 
@@ -18,6 +19,7 @@ pub(super) struct Session {
     pub(super) protocol: Protocol,
     pub(super) replies: Replies,
     pub(super) caching: Caching,
+    pub(super) transaction: Transaction,
     /// What CLIENT LIST shows as `cmd`.
     pub(super) last_command: &'static Spec,
 }
@@ -85,6 +87,9 @@ pub(super) fn is_independent(spec: &Spec) -> bool {
             | "asking"
             | "command"
             | "object"
+            | "multi"
+            | "discard"
+            | "unwatch"
     )
 }
 
@@ -95,6 +100,7 @@ impl Default for Session {
             protocol: Protocol::default(),
             replies: Replies::On,
             caching: Caching::default(),
+            transaction: Transaction::default(),
             last_command,
         }
     }
@@ -119,6 +125,8 @@ impl Session {
         seen.last_command = self.last_command.name;
         seen.last_active = std::time::Instant::now();
         seen.protocol = self.protocol;
+        seen.queued = self.transaction.queued();
+        seen.watched = self.transaction.watched();
     }
 
     /// Carries out a session command whose number of arguments has been checked.
@@ -142,6 +150,9 @@ impl Session {
             "readonly" | "readwrite" | "asking" => Reply::Ok,
             "quit" => return Outcome::Close(Reply::Ok),
             "reset" => return self.reset(server, client),
+            "multi" => self.transaction.begin(),
+            "discard" => self.transaction.discard(),
+            "unwatch" => self.transaction.unwatch(),
             "time" => time(),
             "lolwut" => lolwut(server.options.version, args),
             "object" => help(OBJECT_HELP),
@@ -164,6 +175,7 @@ impl Session {
     /// itself what CLIENT REPLY SKIP was for.
     fn reset<K: Kv>(&mut self, server: &Server<K>, client: &Client) -> Outcome {
         caching::stop(self, server, client);
+        self.transaction = Transaction::default();
         let was_off = self.replies == Replies::Off;
         (self.protocol, self.replies) = (Protocol::default(), Replies::On);
         let mut seen = client.seen();

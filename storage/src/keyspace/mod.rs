@@ -54,6 +54,7 @@ mod strings;
 mod table;
 mod value;
 mod varint;
+pub mod watch;
 mod zsets;
 
 use std::io;
@@ -82,7 +83,7 @@ pub struct Keyspace {
 
 impl Keyspace {
     /// Applies the payload of the committed entry at `index`, and returns the replies of its
-    /// commands.
+    /// commands; of a transaction that is not to be carried out ([`watch::guard`]), only the first.
     ///
     /// # Panics
     ///
@@ -103,7 +104,12 @@ impl Keyspace {
         loop {
             match commands.next(&mut args) {
                 Ok(Some(spec)) => {
-                    replies.push(write(&mut writer, spec, &args));
+                    let reply = write(&mut writer, spec, &args);
+                    let is_abort = watch::is_abort(spec, &reply);
+                    replies.push(reply);
+                    if is_abort {
+                        break;
+                    }
                     writer.seed = next_seed(writer.seed);
                 }
                 Ok(None) => break,

@@ -24,9 +24,15 @@ pub(super) const ROWS: &[Spec] = &[
         .tips(&["nondeterministic_output_order"])
         .contains(COMMAND),
     Spec::session("config", -2).doc("server", "2.0.0").contains(CONFIG),
+    Spec::session("discard", 1)
+        .with(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY, F::CAT_TRANSACTION])
+        .doc("transactions", "2.0.0"),
     Spec::session("echo", 2)
         .with(&[F::LOADING, F::STALE, F::FAST, F::CAT_CONNECTION])
         .doc("connection", "1.0.0"),
+    Spec::session("exec", 1)
+        .with(&[F::NOSCRIPT, F::LOADING, F::STALE, F::SKIP_SLOWLOG, F::CAT_TRANSACTION])
+        .doc("transactions", "1.2.0"),
     Spec::session("function", -2).doc("scripting", "7.0.0").contains(FUNCTION),
     Spec::session("hello", -1)
         .with(&[
@@ -44,6 +50,9 @@ pub(super) const ROWS: &[Spec] = &[
         .doc("server", "1.0.0")
         .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
     Spec::session("lolwut", -1).with(&[F::READONLY, F::FAST]).doc("server", "5.0.0"),
+    Spec::session("multi", 1)
+        .with(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY, F::CAT_TRANSACTION])
+        .doc("transactions", "1.2.0"),
     Spec::session("ping", -1)
         .with(&[F::FAST, F::CAT_CONNECTION])
         .doc("connection", "1.0.0")
@@ -83,10 +92,17 @@ pub(super) const ROWS: &[Spec] = &[
         .with(&[F::LOADING, F::STALE, F::FAST])
         .doc("server", "2.6.0")
         .tips(&["nondeterministic_output"]),
+    Spec::session("unwatch", 1)
+        .with(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY, F::CAT_TRANSACTION])
+        .doc("transactions", "2.2.0"),
     Spec::session("wait", 3)
         .with(&[F::NOSCRIPT, F::CAT_CONNECTION])
         .doc("generic", "3.0.0")
         .tips(&["request_policy:all_shards", "response_policy:agg_min"]),
+    Spec::session("watch", -2)
+        .with(&[F::NOSCRIPT, F::LOADING, F::STALE, F::FAST, F::ALLOW_BUSY, F::CAT_TRANSACTION])
+        .keys_at(1, -1, 1)
+        .doc("transactions", "2.2.0"),
 ];
 
 const CLIENT: &[Spec] = &[

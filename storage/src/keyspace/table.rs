@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 use super::command::{Flags, Handler, Spec};
 use super::{
     bitmaps, expire, generic, geo, hashes, http, hyperloglog, lists, server, session, sets, slots,
-    streams, strings, zsets,
+    streams, strings, watch, zsets,
 };
 
 /// Where the rows are written down. A new data type adds its file here.
-const ROWS: [&[Spec]; 15] = [
+const ROWS: [&[Spec]; 16] = [
     strings::ROWS,
     generic::ROWS,
     expire::ROWS,
@@ -17,6 +17,7 @@ const ROWS: [&[Spec]; 15] = [
     session::ROWS,
     http::ROWS,
     slots::ROWS,
+    watch::ROWS,
     hashes::ROWS,
     lists::ROWS,
     sets::ROWS,

@@ -8,6 +8,7 @@ use std::task::{Poll, ready};
 
 use bytes::{BufMut, BytesMut};
 use raftkv_storage::keyspace::Reply;
+use raftkv_storage::keyspace::command::Batch;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
@@ -69,26 +70,9 @@ where
     /// Has the batch carried out and puts all answers into the output, in the order they were asked
     /// for.
     pub(super) async fn execute(&mut self, turn: &mut Turn, input: &[u8]) -> io::Result<()> {
-        let mut batch = std::mem::take(&mut turn.batch);
-        batch.set_origin(self.client.id);
+        let batch = std::mem::take(&mut turn.batch);
         let asked = batch.len();
-        let result = if asked == 0 {
-            Ok(Vec::new())
-        } else {
-            self.server.stats.batches.add(1);
-            tokio::select! {
-                biased;
-                () = self.server.paused.wait(batch.has_writes()) => {
-                    self.server.kv.execute(batch).await
-                }
-                // What is paused has not begun.
-                () = self.client.asked_to_stop() => {
-                    Err(Error::Unavailable(Unavailable::Stopping))
-                }
-            }
-        };
-        // What is refused from now on, or was refused just now, is explained by what is known now.
-        self.look_at_cluster();
+        let result = if asked == 0 { Ok(Vec::new()) } else { self.submit(batch).await };
         let mut replies = match &result {
             Ok(replies) => replies.len(),
             Err(_) => asked,
@@ -125,6 +109,23 @@ where
         Ok(())
     }
 
+    /// Has a batch carried out that is not empty.
+    pub(super) async fn submit(&mut self, mut batch: Batch) -> Result<Vec<Reply>, Error> {
+        batch.set_origin(self.client.id);
+        self.server.stats.batches.add(1);
+        let result = tokio::select! {
+            biased;
+            () = self.server.paused.wait(batch.has_writes()) => {
+                self.server.kv.execute(batch).await
+            }
+            // What is paused has not begun.
+            () = self.client.asked_to_stop() => Err(Error::Unavailable(Unavailable::Stopping)),
+        };
+        // What is refused from now on, or was refused just now, is explained by what is known now.
+        self.look_at_cluster();
+        result
+    }
+
     /// Puts what the client is told unasked into the output, and returns whether there was any.
     /// Only when all that was asked for is answered: a change that a reply does not show stands
     /// behind it.
@@ -138,7 +139,7 @@ where
     }
 
     /// Encodes a reply into the output, which is sent whenever it is full.
-    async fn send(&mut self, reply: Reply) -> io::Result<()> {
+    pub(super) async fn send(&mut self, reply: Reply) -> io::Result<()> {
         if matches!(reply, Reply::Error(_)) {
             self.server.stats.error_replies.add(1);
         }
