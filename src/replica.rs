@@ -13,7 +13,9 @@
 //! answered, so that applied ≥ read index by the order of two lines. Reads on a lease come last,
 //! and are told only if it still holds when they are done.
 
+mod clock;
 mod lease;
+mod waiters;
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
@@ -30,7 +32,9 @@ use crate::raft::{
     Envelope, Message, NotLeader, Options, Raft, ReadId, Recovered, Role, Status, Write,
 };
 
+use clock::Clock;
 pub use lease::LeaseReads;
+use waiters::Waiters;
 
 /// The largest payload of one log entry. One socket read is at most one request limit (16 MiB)
 /// large, and encodes to little more.
@@ -91,6 +95,8 @@ struct PendingWrite {
     /// the entry is applied: that it was committed in this leader's term proves as much as a
     /// read round would.
     reads: Reads,
+    /// Those who wait for what the batch brings, and where among the replies theirs are.
+    served: Vec<(usize, RequestId)>,
 }
 
 /// A replica of the keyspace.
@@ -102,6 +108,10 @@ pub struct Replica {
     writes: VecDeque<PendingWrite>,
     /// Waiting reads, by who asks.
     reads: BTreeMap<RequestId, Reads>,
+    /// Requests that wait for something to come.
+    waiters: Waiters,
+    /// Whether somebody else wants to know the changes of this turn.
+    tells_changes: bool,
     /// Requests that ended since the last turn.
     outcomes: Vec<(RequestId, Outcome)>,
     /// The term this server leads in, as of the end of the last turn.
@@ -114,37 +124,6 @@ pub struct Replica {
     incoming: Option<(SnapshotMeta, Keyspace)>,
     garbage: Vec<Garbage>,
     seed: u64,
-}
-
-/// The clock by which a leader stamps entries: the wall clock, but never behind the log and never
-/// backwards.
-///
-/// A leader whose clock is behind the time in the log goes on from the log's time at the pace of
-/// its own clock, so that times to live stay right; so does one whose clock is set back.
-#[derive(Debug, Default)]
-struct Clock {
-    wall_ms: u64,
-    ahead_ms: u64,
-}
-
-impl Clock {
-    fn advance(&mut self, wall_ms: u64) {
-        self.ahead_ms = self.ahead_ms.saturating_add(self.wall_ms.saturating_sub(wall_ms));
-        self.wall_ms = wall_ms;
-    }
-
-    fn restart(&mut self, log_ms: u64) {
-        self.ahead_ms = log_ms.saturating_sub(self.wall_ms);
-    }
-
-    /// Goes on from the log's time if that is later.
-    fn catch_up(&mut self, log_ms: u64) {
-        self.ahead_ms = self.ahead_ms.max(log_ms.saturating_sub(self.wall_ms));
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.wall_ms.saturating_add(self.ahead_ms)
-    }
 }
 
 impl Replica {
@@ -164,6 +143,8 @@ impl Replica {
             keyspace,
             writes: VecDeque::new(),
             reads: BTreeMap::new(),
+            waiters: Waiters::default(),
+            tells_changes: false,
             outcomes: Vec::new(),
             leads: None,
             time_entry: None,
@@ -183,7 +164,7 @@ impl Replica {
 
     /// Says whether the changes of this turn are to be recorded.
     pub fn want_changes(&mut self, is_wanted: bool) {
-        self.keyspace.changes().want(is_wanted);
+        self.tells_changes = is_wanted;
     }
 
     /// A tick of the core's timers has passed.
@@ -213,7 +194,7 @@ impl Replica {
     }
 
     /// A client asks for a batch to be carried out. The answer comes with a turn.
-    pub fn submit(&mut self, request: RequestId, batch: Batch) {
+    pub fn submit(&mut self, request: RequestId, mut batch: Batch) {
         // Leadership may be won and lost within a turn: what comes in between must hear of its end.
         self.note_leadership();
         if !batch.has_writes() {
@@ -230,11 +211,19 @@ impl Replica {
             return;
         }
         let origin = batch.origin();
+        let served = self.waiters.attach(&mut batch);
         let (reads, payload) = batch.into_parts(self.stamp());
         let payload = payload.expect("a batch with writes has a payload");
         match self.raft.propose(payload) {
-            Ok(entry) => self.writes.push_back(PendingWrite { entry, request, origin, reads }),
-            Err(error) => self.refuse(request, &error),
+            Ok(entry) => {
+                self.writes.push_back(PendingWrite { entry, request, origin, reads, served });
+            }
+            Err(error) => {
+                for (_, waiter) in served {
+                    self.refuse(waiter, &error);
+                }
+                self.refuse(request, &error);
+            }
         }
     }
 
@@ -282,7 +271,9 @@ impl Replica {
     /// Takes the effects of all events since the last turn. `now_us` reads the clock of
     /// [`Replica::set_now`].
     pub fn turn(&mut self, now_us: impl FnOnce() -> u64) -> Turn {
+        self.keyspace.changes().want(self.tells_changes || !self.waiters.is_empty());
         self.move_time();
+        self.try_again();
         let ready = self.raft.ready();
         if let Some(meta) = &ready.write.snapshot {
             self.restore(meta);
@@ -300,6 +291,9 @@ impl Replica {
         }
         self.answer_on_lease(&ready.leased, now_us, &mut heavy);
         self.note_leadership();
+        let changes = self.keyspace.changes().take();
+        self.waiters.note(&changes);
+        self.settle_waiters();
         while let Some(unlinked) = self.keyspace.take_garbage() {
             self.garbage.push(Box::new(unlinked));
         }
@@ -309,7 +303,7 @@ impl Replica {
             promises: ready.promises,
             outcomes: std::mem::take(&mut self.outcomes),
             heavy,
-            changes: self.keyspace.changes().take(),
+            changes,
             garbage: std::mem::take(&mut self.garbage),
         }
     }
@@ -318,7 +312,11 @@ impl Replica {
     /// `None` if nothing is due, or the entry that does it is on its way.
     #[must_use]
     pub fn wake_at_ms(&self) -> Option<u64> {
-        if self.leads.is_none() || self.time_entry.is_some() {
+        self.leads?;
+        if self.waiters.is_ready() {
+            return Some(0);
+        }
+        if self.time_entry.is_some() {
             return None;
         }
         Some(self.keyspace.next_deadline()?.saturating_sub(self.clock.ahead_ms))
@@ -357,8 +355,9 @@ impl Replica {
 
     /// Proposes that the time moves past the next deadline, once it is due.
     fn move_time(&mut self) {
-        let due = self.wake_at_ms().is_some_and(|wake| wake <= self.clock.wall_ms);
-        if due {
+        let deadline = self.keyspace.next_deadline().filter(|_| self.leads.is_some());
+        let is_due = deadline.is_some_and(|deadline| deadline <= self.clock.now_ms());
+        if is_due && self.time_entry.is_none() {
             let payload = time_entry(self.stamp());
             self.time_entry = self.raft.propose(payload).ok();
         }
@@ -370,7 +369,7 @@ impl Replica {
         {
             // Cannot be: a leader applies every entry it appended. Not known to be done, so not
             // said to be.
-            self.outcomes.push((overtaken.request, Err(Error::Unknown)));
+            self.end_write(overtaken, &Error::Unknown);
         }
         let waiting = self.writes.pop_front_if(|write| write.entry.index == entry.id.index);
         let clock_ms = self.clock.now_ms();
@@ -387,6 +386,7 @@ impl Replica {
         }
         let Some(write) = waiting else { return };
         if write.entry == entry.id {
+            let applied = self.hand_out(&write.served, applied);
             let outcome = match replies.take() {
                 None => applied,
                 Some(mut replies) => {
@@ -397,8 +397,15 @@ impl Replica {
             self.outcomes.push((write.request, Ok(outcome)));
         } else {
             // Another leader's entry took the place: ours was never committed and never will be.
-            self.outcomes.push((write.request, Err(not_done(self.raft.leader()))));
+            self.end_write(write, &not_done(self.raft.leader()));
         }
+    }
+
+    /// Tells all who wait for an entry how it ended.
+    fn end_write(&mut self, write: PendingWrite, error: &Error) {
+        let served = write.served.into_iter().map(|(_, waiter)| waiter);
+        let ended = std::iter::once(write.request).chain(served);
+        self.outcomes.extend(ended.map(|request| (request, Err(error.clone()))));
     }
 
     fn answer(&mut self, request: RequestId, heavy: &mut Vec<HeavyReads>) {
@@ -437,12 +444,13 @@ impl Replica {
         if self.leads.is_some() {
             // Nothing that waits can be of a newer term: it would have been noted before.
             for write in std::mem::take(&mut self.writes) {
-                self.outcomes.push((write.request, Err(Error::Unknown)));
+                self.end_write(write, &Error::Unknown);
             }
             let leader = self.raft.leader();
             for (request, _) in std::mem::take(&mut self.reads) {
                 self.outcomes.push((request, Err(not_done(leader))));
             }
+            self.end_waiting();
             self.time_entry = None;
             // What is changed elsewhere from now on is not known here in time.
             self.keyspace.changes().note_all();

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::changes::Change;
 use raftkv_storage::keyspace::command::Batch;
+use raftkv_storage::keyspace::waits::Call;
 use raftkv_storage::types::{ClusterId, Index, NodeId, Term};
 use tokio::sync::watch;
 
@@ -25,6 +26,19 @@ pub trait Kv: Clone + Send + Sync + 'static {
     /// Linearizable: reads see every write that was acknowledged before the call. An error is for
     /// the whole batch.
     fn execute(&self, batch: Batch) -> impl Future<Output = Result<Vec<Reply>, Error>> + Send;
+
+    /// Carries out a command that waits, if there is nothing for it, until there is; or until `stop`
+    /// is over: then it is answered what there was until then, or the reply for nothing. To drop
+    /// the future is to wait no longer, too. `origin` is that of [`Batch::set_origin`].
+    ///
+    /// An error that says that nothing was done ([`Error::NotLeader`], …) also ends a wait: then
+    /// nothing was taken.
+    fn wait(
+        &self,
+        call: Call,
+        origin: u64,
+        stop: impl Future<Output = ()> + Send,
+    ) -> impl Future<Output = Result<Reply, Error>> + Send;
 
     /// Returns the cluster as this node sees it, and a way to wait for changes of role, leader, or
     /// liveness.

@@ -4,6 +4,7 @@
 //! last one was carried out, or is ready now, shares one write, one sync, one message to each peer,
 //! one round for all reads.
 
+mod blocked;
 mod hand_over;
 mod report;
 
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raftkv_frontends::{Cluster, Error, Unavailable};
-use raftkv_storage::keyspace::command::Batch;
 use raftkv_storage::snapshot::Received;
 use raftkv_storage::types::{ClusterId, NodeId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -26,6 +26,7 @@ use super::snapshots::{Snapshots, Taken};
 use crate::raft;
 use crate::replica::{HeavyReads, Outcome, Replica, RequestId, Turn};
 use crate::transport::{Inbound, Transport};
+use blocked::Blocked;
 use hand_over::HandOver;
 
 /// The unit of the core's timeouts.
@@ -83,6 +84,8 @@ pub(crate) struct Driver {
     following: Following,
     /// Requests that wait for their outcome.
     waiting: BTreeMap<RequestId, Waiting>,
+    /// Those that wait for something to come.
+    blocked: Blocked,
     last_request: u64,
     heavy_slots: Arc<Semaphore>,
     /// The cluster that this node is of, by what its directory or its committed log says.
@@ -138,6 +141,7 @@ impl Driver {
             observed,
             following: Following::new(),
             waiting: BTreeMap::new(),
+            blocked: Blocked::default(),
             last_request: 0,
             heavy_slots: Arc::new(Semaphore::new(HEAVY_READS_MAX)),
             hand_over: None,
@@ -307,7 +311,7 @@ impl Driver {
     fn handle_request(&mut self, request: Request) {
         match request {
             Request::Execute { batch, reply, share } => {
-                if let Some(reason) = self.refusal(&batch) {
+                if let Some(reason) = self.refusal(batch.has_writes()) {
                     let _ = reply.send(Err(Error::Unavailable(reason)));
                     return;
                 }
@@ -317,6 +321,14 @@ impl Driver {
                 let since = Instant::now();
                 self.waiting.insert(id, Waiting { reply, late, since, _share: share });
                 self.replica.submit(id, batch);
+            }
+            Request::Wait { ticket, call, origin, reply } => {
+                self.wait(ticket, call, origin, reply);
+            }
+            Request::Leave { ticket } => {
+                if let Some(request) = self.blocked.request(ticket) {
+                    self.replica.stop_waiting(request);
+                }
             }
             Request::HandOver { done } => self.hand_over = Some(HandOver::wanted(done)),
             Request::Follow { reply } => {
@@ -338,9 +350,9 @@ impl Driver {
     }
 
     /// Returns why this node takes no writes now, if that is so.
-    fn refusal(&self, batch: &Batch) -> Option<Unavailable> {
+    fn refusal(&self, has_writes: bool) -> Option<Unavailable> {
         let raft = self.replica.raft();
-        if !batch.has_writes() || raft.role() != raft::Role::Leader {
+        if !has_writes || raft.role() != raft::Role::Leader {
             None
         } else if self.disk.is_full() {
             Some(Unavailable::NoSpace)
@@ -388,9 +400,10 @@ impl Driver {
     }
 
     fn answer(&mut self, request: RequestId, outcome: Outcome) {
-        if let Some(waiting) = self.waiting.remove(&request) {
+        let waiting = self.waiting.remove(&request).map(|waiting| waiting.reply);
+        if let Some(reply) = waiting.or_else(|| self.blocked.remove(request)) {
             // A client that has gone does not hear of it.
-            let _ = waiting.reply.send(outcome);
+            let _ = reply.send(outcome);
         }
     }
 

@@ -1,10 +1,13 @@
 //! What the frontends hold of a node: a queue into its loop, and what is known of the cluster.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use raftkv_frontends::{Cluster, Error, Followers, Kv, Observer, Status, Unavailable};
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::command::Batch;
+use raftkv_storage::keyspace::waits::Call;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::clock;
@@ -27,6 +30,10 @@ pub(crate) enum Request {
         /// The batch's share of the bytes under way, held until it is answered.
         share: OwnedSemaphorePermit,
     },
+    /// Carry out a command that waits.
+    Wait { ticket: Ticket, call: Call, origin: u64, reply: oneshot::Sender<Outcome> },
+    /// A client no longer waits for more than what is under way.
+    Leave { ticket: Ticket },
     /// Return the figures of this moment.
     Status { digest: bool, reply: oneshot::Sender<Status> },
     /// Hand leadership over, and say when that has come to an end.
@@ -35,10 +42,32 @@ pub(crate) enum Request {
     Follow { reply: oneshot::Sender<Followers> },
 }
 
+/// Names a command that waits; never given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(u64);
+
+/// Says that a client waits no longer, once it is dropped, if it waits.
+struct Leaving<'a> {
+    waiting: Option<Ticket>,
+    requests: &'a mpsc::Sender<Request>,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.waiting else { return };
+        // Behind the request itself. A loop that has ended has nobody waiting.
+        if let Err(TrySendError::Full(leave)) = self.requests.try_send(Request::Leave { ticket }) {
+            let requests = self.requests.clone();
+            tokio::spawn(async move { requests.send(leave).await });
+        }
+    }
+}
+
 /// A node, as the frontends see it.
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
     requests: mpsc::Sender<Request>,
+    last_ticket: Arc<AtomicU64>,
     cluster: watch::Receiver<Arc<Cluster>>,
     bytes: Arc<Semaphore>,
     observed: Observed,
@@ -66,8 +95,14 @@ impl Handle {
     /// Creates a handle, and the end of its queue that the loop reads.
     pub(crate) fn new(cluster: watch::Receiver<Arc<Cluster>>) -> (Self, mpsc::Receiver<Request>) {
         let (requests, receiver) = mpsc::channel(REQUESTS_MAX);
-        let bytes = Arc::new(Semaphore::new(REQUEST_BYTES_MAX));
-        (Self { requests, cluster, bytes, observed: Observed::default() }, receiver)
+        let handle = Self {
+            requests,
+            last_ticket: Arc::default(),
+            cluster,
+            bytes: Arc::new(Semaphore::new(REQUEST_BYTES_MAX)),
+            observed: Observed::default(),
+        };
+        (handle, receiver)
     }
 
     /// Returns where the loop finds who is told of changes.
@@ -117,6 +152,35 @@ impl Kv for Handle {
         let request = Request::Execute { batch, reply, share };
         self.requests.send(request).await.map_err(|_| stopping)?;
         outcome.await.unwrap_or(Err(lost))
+    }
+
+    async fn wait(
+        &self,
+        call: Call,
+        origin: u64,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<Reply, Error> {
+        self.check_loaded()?;
+        let stopping = Error::Unavailable(Unavailable::Stopping);
+        let lost = if call.spec.is_write() { Error::Unknown } else { stopping.clone() };
+        let ticket = Ticket(self.last_ticket.fetch_add(1, Ordering::Relaxed));
+        let (reply, mut outcome) = oneshot::channel();
+        let request = Request::Wait { ticket, call, origin, reply };
+        self.requests.send(request).await.map_err(|_| stopping)?;
+        let mut leaving = Leaving { waiting: Some(ticket), requests: &self.requests };
+        let outcome = tokio::select! {
+            biased;
+            outcome = &mut outcome => {
+                leaving.waiting = None;
+                outcome
+            }
+            () = stop => {
+                drop(leaving);
+                outcome.await
+            }
+        };
+        let mut replies = outcome.unwrap_or(Err(lost))?.into_iter();
+        Ok(replies.next().unwrap_or(Reply::Null))
     }
 
     fn cluster(&self) -> watch::Receiver<Arc<Cluster>> {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use raftkv_storage::keyspace::Reply;
 
 use super::encode::Protocol;
-use super::registry::{Client, Seen};
+use super::registry::{Client, Seen, Unblock};
 use super::session::{Outcome, Replies, Session, help};
 use super::tracking::Mode;
 use super::{Server, caching, errors, scanner};
@@ -57,8 +57,12 @@ pub(super) fn run<K: Kv>(
                 Reply::error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
             }
             (None, _) => errors::not_an_integer(),
-            // No command blocks, so there is nobody to be freed.
-            (Some(_), _) => Reply::Integer(0),
+            (Some(id), reason) => {
+                let is_error = reason.first().is_some_and(|how| how.eq_ignore_ascii_case(b"error"));
+                let how = if is_error { Unblock::Error } else { Unblock::Timeout };
+                let client = u64::try_from(id).ok().and_then(|id| server.clients.find(id));
+                Reply::Integer(client.is_some_and(|client| client.unblock(how)).into())
+            }
         },
         "pause" => server.paused.pause(typed, args),
         "unpause" => server.paused.end(),

@@ -4,6 +4,7 @@
 //! replies wait for a client that does not take them, up to the size of one request: a client that
 //! first sends a long pipeline and then reads would otherwise wait for us while we wait for it.
 
+mod blocking;
 mod delivery;
 mod exec;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use bytes::{BufMut, BytesMut};
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::command::{self, Spec};
+use raftkv_storage::keyspace::waits;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::watch;
 
@@ -335,8 +337,7 @@ where
         if session::answers(spec, args) {
             return self.session_command(spec, args, is_silent, turn, input).await;
         }
-        self.keyspace_command(spec, call, Manner { is_silent, is_tracked }, turn, input).await?;
-        Ok(Flow::More)
+        self.keyspace_command(spec, call, Manner { is_silent, is_tracked }, turn, input).await
     }
 
     /// Refuses keys that are too long.
@@ -393,19 +394,24 @@ where
         Manner { is_silent, is_tracked }: Manner,
         turn: &mut Turn,
         input: &[u8],
-    ) -> io::Result<()> {
+    ) -> io::Result<Flow> {
         let args = &call.args[1..];
         let options = &self.server.options;
         let key = call.first_key(spec);
         if let Some(error) = errors::refusal(&self.cluster) {
             let refusal = errors::reply(&error, &self.cluster, key.slot(input));
             self.answer(turn, refusal, is_silent);
-            return Ok(());
+            return Ok(Flow::More);
         }
         // Wrong options cost no entry of the log, and are told also when nothing can be committed.
         if let Err(error) = spec.validate(args) {
             self.answer(turn, error, is_silent);
-            return Ok(());
+            return Ok(Flow::More);
+        }
+        if let Some(patience_ms) = spec.patience_ms(args) {
+            self.execute(turn, input).await?;
+            let (waiting, slot) = (waits::Call::new(spec, args), key.slot(input));
+            return self.wait(waiting, patience_ms, slot, is_silent).await;
         }
         let spec = spec.in_effect(args.len());
         let size: usize = args.iter().map(|arg| arg.len()).sum();
@@ -424,7 +430,7 @@ where
         if is_alone {
             self.execute(turn, input).await?;
         }
-        Ok(())
+        Ok(Flow::More)
     }
 }
 

@@ -120,6 +120,7 @@ impl Registry {
             kill: Notify::new(),
             nudge: Notify::new(),
             is_stopping: AtomicBool::new(false),
+            unblock: Mutex::default(),
         });
         self.lock().insert(id, Arc::clone(&client));
         // Whoever comes between the two lines of stop() is either seen there or sees this here.
@@ -169,6 +170,16 @@ pub(super) struct Client {
     kill: Notify,
     nudge: Notify,
     is_stopping: AtomicBool,
+    unblock: Mutex<Option<Unblock>>,
+}
+
+/// How a client that waits is told to wait no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unblock {
+    /// As if its time were over.
+    Timeout,
+    /// With an error.
+    Error,
 }
 
 /// What CLIENT LIST shows beyond the addresses; brought up to date once for what was read at once.
@@ -216,6 +227,27 @@ impl Client {
 
     pub(super) async fn killed(&self) {
         self.kill.notified().await;
+    }
+
+    /// A command waits from now on.
+    pub(super) fn begin_waiting(&self) {
+        self.take_unblock();
+        self.seen().is_blocked = true;
+    }
+
+    /// Has a command that waits wait no longer; returns whether there is one.
+    pub(super) fn unblock(&self, how: Unblock) -> bool {
+        let is_blocked = self.seen().is_blocked;
+        if is_blocked {
+            *self.unblock.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
+            self.nudge.notify_one();
+        }
+        is_blocked
+    }
+
+    /// Returns how a command is to wait no longer, if it was told to.
+    pub(super) fn take_unblock(&self) -> Option<Unblock> {
+        self.unblock.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn ask_to_stop(&self) {

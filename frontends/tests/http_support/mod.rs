@@ -10,6 +10,7 @@ use std::time::Duration;
 use raftkv_frontends::http::{Options, serve};
 use raftkv_frontends::{Cluster, Error, Followers, Kv, Member, Observer, PeerStatus, Role, Status};
 use raftkv_storage::keyspace::command::{Batch, Stamp};
+use raftkv_storage::keyspace::waits::{self, Call};
 use raftkv_storage::keyspace::{Keyspace, Reply};
 use raftkv_storage::types::{ClusterId, NodeId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -107,6 +108,23 @@ impl Kv for Memory {
             replies.extend(keyspace.apply(*index, &entry));
         }
         Ok(replies)
+    }
+
+    /// Nothing ever comes here for those who wait.
+    async fn wait(
+        &self,
+        call: Call,
+        origin: u64,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<Reply, Error> {
+        let mut batch = Batch::new();
+        batch.push(call.spec, &call.args());
+        batch.set_origin(origin);
+        let reply = self.execute(batch).await?.pop().unwrap();
+        if waits::is_nothing(&reply) {
+            stop.await;
+        }
+        Ok(reply)
     }
 
     fn cluster(&self) -> watch::Receiver<Arc<Cluster>> {

@@ -13,6 +13,7 @@ use raftkv_frontends::{
 };
 use raftkv_storage::keyspace::changes::Change;
 use raftkv_storage::keyspace::command::{Batch, Stamp, time_entry};
+use raftkv_storage::keyspace::waits::{self, Call};
 use raftkv_storage::keyspace::{Keyspace, Reply};
 use raftkv_storage::types::{ClusterId, NodeId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -189,6 +190,23 @@ impl Kv for Memory {
                 Ok(replies)
             }
         }
+    }
+
+    /// Nothing ever comes here for those who wait.
+    async fn wait(
+        &self,
+        call: Call,
+        origin: u64,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<Reply, Error> {
+        let mut batch = Batch::new();
+        batch.push(call.spec, &call.args());
+        batch.set_origin(origin);
+        let reply = self.execute(batch).await?.pop().unwrap();
+        if waits::is_nothing(&reply) {
+            stop.await;
+        }
+        Ok(reply)
     }
 
     fn cluster(&self) -> watch::Receiver<Arc<Cluster>> {

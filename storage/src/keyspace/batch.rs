@@ -13,6 +13,7 @@
 use bytes::Bytes;
 
 use super::command::{Args, Spec};
+use super::waits::Call;
 use super::{table, varint};
 
 /// The format of an entry. A reader refuses any other.
@@ -40,6 +41,7 @@ pub struct Batch {
     entry: Vec<u8>,
     len: usize,
     is_heavy: bool,
+    is_atomic: bool,
     origin: u64,
 }
 
@@ -84,6 +86,47 @@ impl Batch {
             buffer.extend_from_slice(arg);
         }
         self.len += 1;
+    }
+
+    /// Says that nothing may come between the commands, not even what waits for one of them.
+    pub fn set_atomic(&mut self) {
+        self.is_atomic = true;
+    }
+
+    /// Has calls carried out behind commands of the entry, or behind all of them if nothing may come
+    /// between: those that `behind` returns when it is told a command. Returns the places that
+    /// their replies have among those of the entry.
+    pub fn insert_calls(
+        &mut self,
+        mut behind: impl FnMut(&'static Spec, &[&[u8]]) -> Vec<Call>,
+    ) -> Vec<usize> {
+        let old = std::mem::take(&mut self.entry);
+        let Some(mut commands) = old.get(HEADER_BYTES..).map(|rest| Commands { rest }) else {
+            return Vec::new();
+        };
+        self.entry = Vec::with_capacity(old.len());
+        self.entry.extend_from_slice(&old[..HEADER_BYTES]);
+        let (mut places, mut later, mut place) = (Vec::new(), Vec::new(), 0);
+        let mut args = Args::default();
+        loop {
+            let start = old.len() - commands.rest.len();
+            let next = commands.next(&mut args).expect("a batch holds what it was given");
+            let Some(spec) = next else { break };
+            self.entry.extend_from_slice(&old[start..old.len() - commands.rest.len()]);
+            place += 1;
+            later.extend(behind(spec, args.from(0)));
+            if !self.is_atomic {
+                places.extend(later.drain(..).map(|call| self.append(&call, &mut place)));
+            }
+        }
+        places.extend(later.into_iter().map(|call| self.append(&call, &mut place)));
+        places
+    }
+
+    fn append(&mut self, call: &Call, place: &mut usize) -> usize {
+        self.push(call.spec, &call.args());
+        *place += 1;
+        *place - 1
     }
 
     /// Says who asks, for those who are told of changes but not of their own. Not in the log.

@@ -6,6 +6,7 @@
 //! `batch`. The words are those of Redis' `COMMAND INFO`, and the rows say what Redis 7.0 says.
 
 use super::reply::{Reply, wrong_arity};
+use super::waits::Waits;
 use super::{Reader, Writer};
 
 pub use super::batch::{Batch, Commands, DecodeError, Reads, Stamp, decode, is_valid, time_entry};
@@ -197,6 +198,8 @@ pub struct Spec {
     pub subcommands: &'static [Spec],
     /// Refuses options by themselves, before the log is asked; see [`Spec::validate`].
     validator: Option<Validator>,
+    /// What it waits on, if it waits; see [`waits`](super::waits).
+    pub(super) waits: Option<Waits>,
     /// The number of the read that it is without options; zero: of none.
     bare_id: u16,
     /// Who carries it out.
@@ -237,6 +240,7 @@ impl Spec {
             tips: &[],
             subcommands: &[],
             validator: None,
+            waits: None,
             bare_id: 0,
             handler,
         }
@@ -323,6 +327,12 @@ impl Spec {
     /// Says who refuses wrong options.
     pub(super) const fn validated_by(mut self, validator: Validator) -> Self {
         self.validator = Some(validator);
+        self
+    }
+
+    /// Says what it waits on.
+    pub(super) const fn waits(mut self, waits: Waits) -> Self {
+        self.waits = Some(waits);
         self
     }
 

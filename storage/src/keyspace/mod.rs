@@ -52,8 +52,10 @@ mod store;
 mod streams;
 mod strings;
 mod table;
+mod timeout;
 mod value;
 mod varint;
+pub mod waits;
 pub mod watch;
 mod zsets;
 
@@ -71,6 +73,7 @@ use item::Item;
 pub use reply::Reply;
 use store::Store;
 use value::{Str, Value};
+use waits::Call;
 
 /// The keys and their values: a pure function of the log.
 #[derive(Debug, Default)]
@@ -137,6 +140,19 @@ impl Keyspace {
     #[must_use]
     pub fn read(&self, reads: &Reads, clock_ms: u64) -> Vec<Reply> {
         read_all(self.database.store(), self.now, reads, clock_ms)
+    }
+
+    /// Returns the name of the type of a key's value as TYPE tells it; `None` if it is not there.
+    #[must_use]
+    pub fn type_of(&self, key: &[u8]) -> Option<&'static str> {
+        let item = self.database.store().get(key).filter(|item| item.is_live(self.now))?;
+        Some(item.value().type_name())
+    }
+
+    /// Returns a call that waits as it is to be repeated: from what there is now.
+    #[must_use]
+    pub fn pinned(&self, call: &Call) -> Call {
+        call.clone()
     }
 
     /// Returns what keeps account of changed keys, while somebody wants to know them.

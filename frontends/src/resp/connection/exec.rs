@@ -94,6 +94,7 @@ where
     /// Returns what the keyspace is asked for, and the slot of its first key.
     fn batch_of(&self, queue: &[Queued], watched: &Watched) -> (Batch, u16) {
         let mut batch = Batch::new();
+        batch.set_atomic();
         let mut slot = watched.first().map(|(key, _)| errors::slot(key));
         if !watched.is_empty() {
             let seen: Vec<&[u8]> =

@@ -1,0 +1,321 @@
+//! Clients that wait for something to come: BLPOP and its like.
+//!
+//! Such a command is an attempt that is repeated. The first one is carried out like any other
+//! command; if it finds nothing, the leader keeps it, and tries again when one of its keys has
+//! changed:
+//!
+//! 1. A batch that writes such a key gets the attempts of those who wait on it put right behind its
+//!    command, in the order in which they came. So what is pushed is taken in the same entry, and
+//!    nobody comes between, as in Redis.
+//! 2. Whatever else makes a key ready (a script of options, a batch that was under way when the
+//!    first attempt was made) is noticed when it is applied. Then who has waited longest gets an
+//!    entry of its own.
+//!
+//! Who waits is known to the leader alone; that exactly one gets what was pushed, the log sees to:
+//! each attempt takes what is there when it is applied, and a client has one attempt under way at
+//! most. When leadership is lost, who has none hears that nothing was taken; who has one, that
+//! nobody knows.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use raftkv_storage::keyspace::changes::Change;
+use raftkv_storage::keyspace::command::{Batch, Spec};
+use raftkv_storage::keyspace::waits::{Call, is_nothing};
+use raftkv_storage::keyspace::{Keyspace, Reply};
+
+use super::{Outcome, PendingWrite, Replica, RequestId, not_done};
+
+/// Who waits on one key without taking from others that wait on it: see [`Call::lane`].
+type Lane = (Vec<u8>, Vec<u8>);
+
+/// A client that waits.
+#[derive(Debug)]
+struct Waiter {
+    call: Call,
+    /// Who asks ([`Batch::origin`]).
+    origin: u64,
+    /// Whether an attempt is under way.
+    is_trying: bool,
+    /// What the last attempt answered; `None` before the first one has ended.
+    nothing: Option<Reply>,
+    /// Whether the client waits no longer than for this attempt.
+    is_leaving: bool,
+}
+
+/// Those that wait on this leader.
+#[derive(Debug, Default)]
+pub(super) struct Waiters {
+    /// In the order in which they came.
+    all: BTreeMap<RequestId, Waiter>,
+    lanes: BTreeMap<Lane, BTreeSet<RequestId>>,
+    /// Lanes whose key has changed, and may have something for the first in them.
+    ready: BTreeSet<Lane>,
+}
+
+impl Waiters {
+    /// Returns whether nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Returns whether an attempt is to be made in the next turn.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    fn lanes_of(call: &Call) -> impl Iterator<Item = Lane> + '_ {
+        call.waited_keys().into_iter().map(|key| (key.to_vec(), call.lane().to_vec()))
+    }
+
+    fn add(&mut self, request: RequestId, call: Call, origin: u64) {
+        for lane in Self::lanes_of(&call) {
+            self.lanes.entry(lane).or_default().insert(request);
+        }
+        let waiter = Waiter { call, origin, is_trying: true, nothing: None, is_leaving: false };
+        self.all.insert(request, waiter);
+    }
+
+    fn remove(&mut self, request: RequestId) {
+        let Some(waiter) = self.all.remove(&request) else { return };
+        for lane in Self::lanes_of(&waiter.call) {
+            if let Some(waiting) = self.lanes.get_mut(&lane) {
+                waiting.remove(&request);
+                if waiting.is_empty() {
+                    self.lanes.remove(&lane);
+                    self.ready.remove(&lane);
+                }
+            }
+        }
+    }
+
+    /// Returns the lanes of a key.
+    fn lanes_on<'a>(&'a self, key: &'a [u8]) -> impl Iterator<Item = &'a Lane> {
+        let from = (key.to_vec(), Vec::new());
+        self.lanes.range(from..).map(|(lane, _)| lane).take_while(move |lane| lane.0 == key)
+    }
+
+    /// Returns the first in a lane whose attempts write, and who has none under way.
+    fn first_idle(&self, lane: &Lane) -> Option<RequestId> {
+        let is_idle = |request: &&RequestId| {
+            self.all.get(request).is_some_and(|waiter| {
+                !waiter.is_trying && !waiter.is_leaving && waiter.call.spec.is_write()
+            })
+        };
+        self.lanes.get(lane)?.iter().find(is_idle).copied()
+    }
+
+    /// Puts attempts behind the commands of a batch that may have something for them, and returns
+    /// the places of their replies.
+    pub(super) fn attach(&mut self, batch: &mut Batch) -> Vec<(usize, RequestId)> {
+        if self.is_empty() || !batch.has_writes() {
+            return Vec::new();
+        }
+        let mut attached = Vec::new();
+        let places =
+            batch.insert_calls(|spec, args| self.attempts_behind(spec, args, &mut attached));
+        places.into_iter().zip(attached).collect()
+    }
+
+    /// Returns the attempts to be made behind a command: as many on each of its keys as it has
+    /// arguments, for it brings no more. An attempt may itself bring something for others.
+    fn attempts_behind(
+        &mut self,
+        spec: &'static Spec,
+        args: &[&[u8]],
+        attached: &mut Vec<RequestId>,
+    ) -> Vec<Call> {
+        let mut attempts = Vec::new();
+        if !spec.is_write() {
+            return attempts;
+        }
+        let mut causes = VecDeque::from([Call::new(spec, args)]);
+        while let Some(cause) = causes.pop_front() {
+            let args = cause.args();
+            let keys: BTreeSet<&[u8]> =
+                cause.spec.keys(&args).filter_map(|place| args.get(place).copied()).collect();
+            for key in keys {
+                let lanes: Vec<Lane> = self.lanes_on(key).cloned().collect();
+                for lane in lanes {
+                    for _ in 1..args.len().max(2) {
+                        let Some(request) = self.first_idle(&lane) else { break };
+                        let Some(waiter) = self.all.get_mut(&request) else { break };
+                        waiter.is_trying = true;
+                        let attempt = waiter.call.on(key);
+                        attached.push(request);
+                        causes.push_back(attempt.clone());
+                        attempts.push(attempt);
+                    }
+                }
+            }
+        }
+        attempts
+    }
+
+    /// Takes note of keys that have changed.
+    pub(super) fn note(&mut self, changes: &[Change]) {
+        if self.is_empty() {
+            return;
+        }
+        for change in changes {
+            match &change.key {
+                Some(key) => {
+                    let lanes: Vec<Lane> = self.lanes_on(key).cloned().collect();
+                    self.ready.extend(lanes);
+                }
+                None => self.ready.extend(self.lanes.keys().cloned()),
+            }
+        }
+    }
+
+    /// Decides whether an outcome is the client's, or the end of an attempt that found nothing.
+    fn ends(&mut self, request: RequestId, outcome: &Outcome, keyspace: &Keyspace) -> bool {
+        let Some(waiter) = self.all.get_mut(&request) else { return true };
+        let lanes: Vec<Lane> = Self::lanes_of(&waiter.call).collect();
+        let reply = match outcome.as_deref() {
+            Ok([reply]) if !waiter.is_leaving => reply,
+            _ => {
+                self.remove(request);
+                return true;
+            }
+        };
+        let is_first = waiter.nothing.is_none();
+        let type_of_key = |lane: &Lane| keyspace.type_of(&lane.0).unwrap_or("none");
+        let is_late_error = matches!(reply, Reply::Error(_)) && !is_first;
+        let waits_on = is_nothing(reply)
+            || is_late_error
+                && !lanes
+                    .first()
+                    .is_some_and(|lane| waiter.call.ends_with(reply, type_of_key(lane)));
+        if waits_on {
+            waiter.is_trying = false;
+            if is_first {
+                waiter.nothing = Some(reply.clone());
+                waiter.call = keyspace.pinned(&waiter.call);
+            }
+            return false;
+        }
+        self.remove(request);
+        // There may be more than this one took.
+        self.ready.extend(lanes.into_iter().filter(|lane| self.lanes.contains_key(lane)));
+        true
+    }
+}
+
+impl Replica {
+    /// A client asks for a command to be carried out that waits, if there is nothing, until there
+    /// is, or [`Replica::stop_waiting`].
+    pub fn wait(&mut self, request: RequestId, call: Call, origin: u64) {
+        let mut batch = Batch::new();
+        batch.push(call.spec, &call.args());
+        batch.set_origin(origin);
+        self.waiters.add(request, call, origin);
+        self.submit(request, batch);
+    }
+
+    /// A client waits no longer: it is answered what the attempt that is under way brings, or that
+    /// there is nothing.
+    pub fn stop_waiting(&mut self, request: RequestId) {
+        let Some(waiter) = self.waiters.all.get_mut(&request) else { return };
+        if waiter.is_trying {
+            waiter.is_leaving = true;
+            return;
+        }
+        let nothing = waiter.nothing.take().unwrap_or(Reply::Null);
+        self.waiters.remove(request);
+        self.outcomes.push((request, Ok(vec![nothing])));
+    }
+
+    /// Makes the attempts that changes since the last turn have made worth while.
+    pub(super) fn try_again(&mut self) {
+        if self.leads.is_none() {
+            return;
+        }
+        for lane in std::mem::take(&mut self.waiters.ready) {
+            if self.keyspace.type_of(&lane.0).is_none() {
+                continue;
+            }
+            self.read_again(&lane);
+            let Some(request) = self.waiters.first_idle(&lane) else { continue };
+            let Some(waiter) = self.waiters.all.get_mut(&request) else { continue };
+            let attempt = waiter.call.on(&lane.0);
+            let mut batch = Batch::new();
+            batch.push(attempt.spec, &attempt.args());
+            waiter.is_trying = true;
+            let origin = waiter.origin;
+            let served = self.waiters.attach(&mut batch);
+            let (reads, payload) = batch.into_parts(self.stamp());
+            let payload = payload.expect("an attempt that is no read writes");
+            match self.raft.propose(payload) {
+                Ok(entry) => {
+                    let write = PendingWrite { entry, request, origin, reads, served };
+                    self.writes.push_back(write);
+                }
+                Err(error) => self.refuse(request, &error),
+            }
+        }
+    }
+
+    /// Reads for those in a lane who only read: what is applied in this leader's term is committed,
+    /// and came after they had asked.
+    fn read_again(&mut self, lane: &Lane) {
+        let Some(waiting) = self.waiters.lanes.get(lane) else { return };
+        for request in waiting.clone() {
+            let Some(waiter) = self.waiters.all.get(&request) else { continue };
+            if waiter.is_trying || waiter.call.spec.is_write() {
+                continue;
+            }
+            let mut batch = Batch::new();
+            batch.push(waiter.call.spec, &waiter.call.args());
+            let (reads, _) = batch.into_parts(self.stamp());
+            let replies = self.keyspace.read(&reads, self.clock.now_ms());
+            self.outcomes.push((request, Ok(replies)));
+        }
+    }
+
+    /// Gives those who waited the replies that are theirs, and returns the others. An attempt that
+    /// was not made, behind a transaction that was not carried out, has found nothing.
+    pub(super) fn hand_out(
+        &mut self,
+        served: &[(usize, RequestId)],
+        replies: Vec<Reply>,
+    ) -> Vec<Reply> {
+        if served.is_empty() {
+            return replies;
+        }
+        let mut served = served.iter().peekable();
+        let mut others = Vec::new();
+        for (place, reply) in replies.into_iter().enumerate() {
+            match served.next_if(|(theirs, _)| *theirs == place) {
+                Some((_, request)) => self.outcomes.push((*request, Ok(vec![reply]))),
+                None => others.push(reply),
+            }
+        }
+        self.outcomes.extend(served.map(|(_, request)| (*request, Ok(vec![Reply::Null]))));
+        others
+    }
+
+    /// Keeps those waiting whose attempt has found nothing.
+    pub(super) fn settle_waiters(&mut self) {
+        if self.waiters.is_empty() {
+            return;
+        }
+        let outcomes = std::mem::take(&mut self.outcomes);
+        let ends = |(request, outcome): &(RequestId, Outcome)| {
+            self.waiters.ends(*request, outcome, &self.keyspace)
+        };
+        self.outcomes = outcomes.into_iter().filter(ends).collect();
+    }
+
+    /// Tells all that wait and have no attempt under way that nothing was taken.
+    pub(super) fn end_waiting(&mut self) {
+        let leader = self.raft.leader();
+        let is_idle = |(_, waiter): &(&RequestId, &Waiter)| !waiter.is_trying;
+        let idle: Vec<RequestId> =
+            self.waiters.all.iter().filter(is_idle).map(|(request, _)| *request).collect();
+        for request in idle {
+            self.waiters.remove(request);
+            self.outcomes.push((request, Err(not_done(leader))));
+        }
+        self.waiters.ready.clear();
+    }
+}

@@ -1,0 +1,121 @@
+//! Commands that wait for something to come: for what, for how long, and how one is tried again.
+//!
+//! The handler of such a command is one attempt. Who waits, and when an attempt is worth another
+//! one, is decided by the replica that leads; here is what it has to know of the command.
+
+use super::command::Spec;
+use super::number::parse_i64;
+use super::reply::Reply;
+use super::timeout::timeout_ms;
+
+/// What a command waits on, and where it says for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// `key [key …] timeout`: on any of the keys.
+    OnKeys,
+    /// `source destination … timeout`: on the source.
+    OnSource,
+    /// `timeout count key [key …] …`: on any of the keys.
+    OnCounted,
+    /// `… BLOCK milliseconds … STREAMS key [key …] id [id …]`: on any of the streams.
+    OnStreams,
+}
+
+/// A call with its arguments, the name not among them.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The row of the command.
+    pub spec: &'static Spec,
+    /// The arguments.
+    pub args: Vec<Vec<u8>>,
+}
+
+impl Call {
+    /// Copies a call.
+    #[must_use]
+    pub fn new(spec: &'static Spec, args: &[&[u8]]) -> Self {
+        Self { spec, args: args.iter().map(|arg| arg.to_vec()).collect() }
+    }
+
+    /// Returns the arguments.
+    #[must_use]
+    pub fn args(&self) -> Vec<&[u8]> {
+        self.args.iter().map(Vec::as_slice).collect()
+    }
+
+    /// Returns the keys on which it waits.
+    #[must_use]
+    pub fn waited_keys(&self) -> Vec<&[u8]> {
+        let args = self.args();
+        let keys = self.spec.keys(&args).filter_map(|place| args.get(place).copied());
+        match self.spec.waits {
+            None => Vec::new(),
+            Some(Waits::OnSource) => keys.take(1).collect(),
+            Some(_) => keys.collect(),
+        }
+    }
+
+    /// Returns what tells apart those who wait on one key and do not take from each other: the
+    /// group of XREADGROUP.
+    #[must_use]
+    pub fn lane(&self) -> &[u8] {
+        let is_group = self.spec.is_write() && self.spec.waits == Some(Waits::OnStreams);
+        self.args.get(1).filter(|_| is_group).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the attempt that is made when one of the keys has changed: on that key alone, so
+    /// that another, which may be of a wrong type, is no hindrance.
+    #[must_use]
+    pub fn on(&self, key: &[u8]) -> Self {
+        let args = match self.spec.waits {
+            Some(Waits::OnKeys) => {
+                let timeout = self.args.last().cloned().unwrap_or_default();
+                vec![key.to_vec(), timeout]
+            }
+            Some(Waits::OnCounted) => {
+                let keys = self.waited_keys().len();
+                let head = [self.args[0].clone(), b"1".to_vec(), key.to_vec()];
+                head.into_iter().chain(self.args.iter().skip(2 + keys).cloned()).collect()
+            }
+            _ => self.args.clone(),
+        };
+        Self { spec: self.spec, args }
+    }
+
+    /// Returns whether an error of a later attempt ends the waiting. That a key is of another type
+    /// by now does not, except where something was there to be taken: then it is the destination.
+    #[must_use]
+    pub fn ends_with(&self, error: &Reply, type_of_key: &str) -> bool {
+        let is_error = matches!(error, Reply::Error(_));
+        is_error
+            && match self.spec.waits {
+                Some(Waits::OnSource) => type_of_key == "list",
+                Some(Waits::OnStreams) => true,
+                _ => false,
+            }
+    }
+}
+
+impl Spec {
+    /// Returns for how many milliseconds a call waits when there is nothing, zero for ever; `None`
+    /// if it does not. The arguments have been checked.
+    #[must_use]
+    pub fn patience_ms(&self, args: &[&[u8]]) -> Option<u64> {
+        match self.waits? {
+            Waits::OnKeys | Waits::OnSource => timeout_ms(args.last()?).ok(),
+            Waits::OnCounted => timeout_ms(args.first()?).ok(),
+            Waits::OnStreams => {
+                let is = |arg: &&[u8], word: &[u8]| arg.eq_ignore_ascii_case(word);
+                let options = args.iter().take_while(|arg| !is(arg, b"streams"));
+                let place = options.enumerate().position(|(_, arg)| is(&arg, b"block"))?;
+                u64::try_from(parse_i64(args.get(place + 1)?)?).ok()
+            }
+        }
+    }
+}
+
+/// Returns whether an attempt has found nothing, so that there is something to wait for.
+#[must_use]
+pub fn is_nothing(reply: &Reply) -> bool {
+    matches!(reply, Reply::Null | Reply::NullArray)
+}
