@@ -91,6 +91,28 @@ impl Extended {
     }
 }
 
+impl Extended {
+    /// Returns the product, if it is a number.
+    pub(super) fn times(&self, factor: u32) -> Option<Self> {
+        let &Self::Finite { is_negative, significand, exponent } = self else { return None };
+        round(is_negative, u128::from(significand) * u128::from(factor), exponent)
+    }
+
+    /// Returns the least whole number that is not less, if it is one of 64 bits.
+    pub(super) fn ceil(&self) -> Option<i64> {
+        let &Self::Finite { is_negative, significand, exponent } = self else { return None };
+        if exponent >= 0 {
+            // The highest bit is set, so that there is no room for a sign.
+            return (significand == 0).then_some(0);
+        }
+        let shift = exponent.unsigned_abs();
+        let whole = significand.checked_shr(shift).unwrap_or(0);
+        let has_rest = whole.checked_shl(shift) != Some(significand);
+        let magnitude = i64::try_from(whole).ok()?;
+        if is_negative { Some(-magnitude) } else { magnitude.checked_add(i64::from(has_rest)) }
+    }
+}
+
 /// Shifts right; any bit that is lost sets the last one, so that rounding later still goes the
 /// right way.
 fn shift_right(value: u128, bits: i32) -> u128 {

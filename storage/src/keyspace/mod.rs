@@ -52,6 +52,7 @@ mod store;
 mod streams;
 mod strings;
 mod table;
+mod timeout;
 mod value;
 mod varint;
 mod zsets;
