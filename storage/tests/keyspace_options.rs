@@ -45,6 +45,30 @@ const WRONG: &[(&str, &str)] = &[
     ("HMSET k f v f", "ERR wrong number of arguments for 'hmset' command"),
     ("HINCRBY k f 1.5", INTEGER),
     ("HINCRBYFLOAT k f abc", "ERR value is not a valid float"),
+    ("LPOP k abc", POSITIVE),
+    ("RPOP k -1", POSITIVE),
+    ("RPOP k 1 2", "ERR wrong number of arguments for 'rpop' command"),
+    ("LREM k abc x", INTEGER),
+    ("LTRIM k 0 abc", INTEGER),
+    ("LTRIM k abc 0", INTEGER),
+    ("LINSERT k BEHIND x y", SYNTAX),
+    ("LMOVE k b LEFT UP", SYNTAX),
+    ("LMOVE k b UP LEFT", SYNTAX),
+    ("LMPOP 0 k LEFT", "ERR numkeys should be greater than 0"),
+    ("LMPOP 2 k LEFT", SYNTAX),
+    ("LMPOP 1 k UP", SYNTAX),
+    ("LMPOP 1 k LEFT COUNT 0 nonsense", "ERR count should be greater than 0"),
+    ("LMPOP 1 k LEFT COUNT 1 COUNT 1", SYNTAX),
+    ("LMPOP 1 k LEFT COUNT", SYNTAX),
+    ("LMPOP 9223372036854775807 k LEFT", SYNTAX),
+    ("BLPOP k abc", "ERR timeout is not a float or out of range"),
+    ("BRPOP k b -1", "ERR timeout is negative"),
+    ("BRPOPLPUSH k b 1e300", "ERR timeout is negative"),
+    ("BLMOVE k b LEFT UP abc", SYNTAX),
+    ("BLMOVE k b LEFT LEFT abc", "ERR timeout is not a float or out of range"),
+    ("BLMPOP abc 1 k LEFT", "ERR timeout is not a float or out of range"),
+    ("BLMPOP abc 1 k UP", SYNTAX),
+    ("BLMPOP abc 0 k LEFT", "ERR numkeys should be greater than 0"),
     ("COPY k b nonsense", SYNTAX),
     ("COPY k b DB", SYNTAX),
     ("COPY k b DB abc", INTEGER),
@@ -63,6 +87,7 @@ const WRONG: &[(&str, &str)] = &[
     ("FLUSHDB nonsense", SYNTAX),
 ];
 const SYNTAX: &str = "ERR syntax error";
+const POSITIVE: &str = "ERR value is out of range, must be positive";
 const INTEGER: &str = "ERR value is not an integer or out of range";
 
 /// Calls with which something may be wrong, as Redis finds when it has looked at the key.

@@ -70,7 +70,10 @@ fn numbers_in_the_log_never_change() {
          113=flushall 114=flushdb 128=http.put 129=http.get 130=http.delete 131=http.list \
          132=slot.count 133=slot.keys 134=watch.see 135=watch.guard 160=hdel 161=hexists 162=hget 163=hgetall 164=hincrby \
          165=hincrbyfloat 166=hkeys 167=hlen 168=hmget 169=hmset 170=hrandfield 171=hscan 172=hset \
-         173=hsetnx 174=hstrlen 175=hvals"
+         173=hsetnx 174=hstrlen 175=hvals 192=blmove 193=blmpop 194=blpop 195=brpop \
+         196=brpoplpush 197=lindex 198=linsert 199=llen 200=lmove 201=lmpop 202=lpop 203=lpos \
+         204=lpush 205=lpushx 206=lrange 207=lrem 208=lset 209=ltrim 210=rpop 211=rpoplpush \
+         212=rpush 213=rpushx"
     );
 }
 

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use raftkv_storage::keyspace::Reply;
-use raftkv_storage::keyspace::command::lookup;
+use raftkv_storage::keyspace::command::{Flags, lookup};
 use raftkv_storage::keyspace::reply::double_text;
 use tempfile::TempDir;
 
@@ -85,6 +85,16 @@ impl Redis {
         self.reply()
     }
 
+    /// Sends a command inside MULTI, where one that would wait answers at once.
+    fn attempt(&mut self, args: &[Vec<u8>]) -> Reply {
+        self.reply_to(&split("MULTI"));
+        let queued = self.reply_to(args);
+        match self.reply_to(&split("EXEC")) {
+            Reply::Array(mut replies) => replies.pop().expect("a command was queued"),
+            _ => queued,
+        }
+    }
+
     /// Sends requests of which the last is QUIT, and returns all that is answered, byte for byte.
     pub fn converse(mut self, requests: &[u8]) -> Vec<u8> {
         self.stream.get_mut().write_all(requests).expect("redis reads");
@@ -153,7 +163,11 @@ impl Pair {
         self.db.now = clock_ms();
         let spec = lookup(&args[0]).expect("a command of ours");
         // Deadlines are compared to the second, as the two do not see the same millisecond.
-        let theirs = comparable(&args[0], self.redis.reply_to(args));
+        let theirs = match spec.flags.contains(Flags::BLOCKING) {
+            true => self.redis.attempt(args),
+            false => self.redis.reply_to(args),
+        };
+        let theirs = comparable(&args[0], theirs);
         self.answered_ms = clock_ms();
         let slices: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
         let ours = comparable(&args[0], flat(self.db.call(&slices)));

@@ -1,14 +1,147 @@
-//! Lists: elements in a row, reached from either end.
+//! A list: elements in a row, each a byte string, reached from either end.
+//!
+//! It is the sequence of its elements, in memory as in a snapshot; there it has one at least. One
+//! form serves small and large, as in Redis 7.0.
 
 use std::io::{self, Read, Write};
+use std::ops::Range;
+
+use bytes::Bytes;
 
 use super::super::collection::{Collection, Content, Kind};
-use super::super::sequence::Sequence;
+use super::super::command::upper;
+use super::super::reply::{Reply, SYNTAX};
+use super::super::sequence::{Piece, Sequence, Sharer};
+use super::super::snapshot::invalid;
 
-/// See the module's head.
+/// An element that is taken alone is copied if it is not longer. To share it would have all the
+/// rest of its leaf copied.
+const COPIED_BYTES_MAX: usize = 256;
+/// So many elements are found before they are removed: what is remembered of them has a bound.
+const FOUND_MAX: usize = 1024;
+
+/// Elements in a row.
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct List {
-    entries: Sequence,
+    elements: Sequence,
+}
+
+/// Where a list is pushed, popped, or begun to search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Left,
+    Right,
+}
+
+impl End {
+    /// Reads an end as LMOVE and LMPOP name it.
+    pub(super) fn parse(name: &[u8]) -> Result<Self, Reply> {
+        match upper(name, &mut [0; 16]) {
+            b"LEFT" => Ok(Self::Left),
+            b"RIGHT" => Ok(Self::Right),
+            _ => Err(SYNTAX),
+        }
+    }
+}
+
+impl List {
+    /// Returns the element at a place.
+    pub(super) fn at(&self, place: usize) -> Option<Piece<'_>> {
+        self.elements.get(place)
+    }
+
+    /// Returns all elements from a place on, in order.
+    pub(super) fn iter_from(&self, place: usize) -> impl Iterator<Item = Piece<'_>> {
+        self.elements.iter_from(place)
+    }
+
+    /// Returns all elements, beginning at an end.
+    pub(super) fn iter_from_end(&self, end: End) -> impl Iterator<Item = Piece<'_>> {
+        let forward = (end == End::Left).then(|| self.elements.iter());
+        let backward = (end == End::Right).then(|| self.elements.iter_back_from(self.len()));
+        forward.into_iter().flatten().chain(backward.into_iter().flatten())
+    }
+
+    /// Adds an element at an end.
+    pub(super) fn push(&mut self, end: End, element: &[u8]) {
+        match end {
+            End::Left => self.elements.insert(0, element),
+            End::Right => self.elements.push(element),
+        }
+    }
+
+    /// Removes so many elements from an end, or all, and returns them in the order in which they
+    /// come off.
+    pub(super) fn take(&mut self, end: End, count: usize) -> Vec<Bytes> {
+        let count = count.min(self.len());
+        let mut sharer = Sharer::default();
+        let keep = |piece: Piece<'_>| match piece.as_bytes() {
+            short if count == 1 && short.len() <= COPIED_BYTES_MAX => Bytes::copy_from_slice(short),
+            element => sharer.share(&piece, 0..element.len()),
+        };
+        let taken = self.iter_from_end(end).take(count).map(keep).collect();
+        let places = match end {
+            End::Left => 0..count,
+            End::Right => self.len() - count..self.len(),
+        };
+        self.elements.remove_range(places);
+        taken
+    }
+
+    /// Puts another element in the place of one.
+    pub(super) fn set(&mut self, place: usize, element: &[u8]) {
+        self.elements.replace(place, element);
+    }
+
+    /// Inserts an element before the one at a place, or at the end.
+    pub(super) fn insert(&mut self, place: usize, element: &[u8]) {
+        self.elements.insert(place, element);
+    }
+
+    /// Removes all elements but those in a range, and returns whether there were any.
+    pub(super) fn trim(&mut self, kept: Range<usize>) -> bool {
+        let had = self.len();
+        self.elements.remove_range(kept.end..had);
+        self.elements.remove_range(0..kept.start);
+        self.len() < had
+    }
+
+    /// Returns the place of the first element that is equal to one.
+    pub(super) fn position(&self, element: &[u8]) -> Option<usize> {
+        self.elements.iter().position(|piece| piece.as_bytes() == element)
+    }
+
+    /// Removes elements that are equal to one, so many at most, beginning at an end; returns how
+    /// many there were.
+    pub(super) fn remove_equal(&mut self, element: &[u8], end: End, count: usize) -> usize {
+        let is_equal = |(_, piece): &(usize, Piece<'_>)| piece.as_bytes() == element;
+        let mut removed = 0;
+        // How many elements have been looked at and stay, counted from the end.
+        let mut passed = 0;
+        loop {
+            let most = FOUND_MAX.min(count - removed);
+            // The last places come first: removing there moves none of the others.
+            let found: Vec<usize> = match end {
+                End::Left => {
+                    let places = self.elements.iter_from(passed).enumerate().filter(is_equal);
+                    let found: Vec<_> = places.take(most).map(|(at, _)| passed + at).collect();
+                    found.into_iter().rev().collect()
+                }
+                End::Right => {
+                    let behind = self.len() - passed;
+                    let walk = self.elements.iter_back_from(behind).enumerate();
+                    walk.filter(is_equal).take(most).map(|(at, _)| behind - 1 - at).collect()
+                }
+            };
+            let (Some(last), Some(first)) = (found.first(), found.last()) else { return removed };
+            passed = match end {
+                End::Left => last + 1 - found.len(),
+                End::Right => self.len() - first - found.len(),
+            };
+            found.iter().for_each(|place| self.elements.remove(*place));
+            removed += found.len();
+        }
+    }
 }
 
 impl Content for List {
@@ -25,11 +158,11 @@ impl Content for List {
     }
 
     fn len(&self) -> usize {
-        self.entries.len()
+        self.elements.len()
     }
 
     fn write_to(&self, output: &mut dyn Write) -> io::Result<()> {
-        self.entries.write_to(output)
+        self.elements.write_to(output)
     }
 }
 
@@ -38,14 +171,14 @@ impl Kind for List {
 
     fn of(collection: &Collection) -> Option<&Self> {
         match collection {
-            Collection::List(value) => Some(value),
+            Collection::List(list) => Some(list),
             _ => None,
         }
     }
 
     fn of_mut(collection: &mut Collection) -> Option<&mut Self> {
         match collection {
-            Collection::List(value) => Some(value),
+            Collection::List(list) => Some(list),
             _ => None,
         }
     }
@@ -55,11 +188,14 @@ impl Kind for List {
     }
 
     fn read_from(input: &mut dyn Read) -> io::Result<Self> {
-        let mut entries = Sequence::default();
-        Sequence::read_from(input, |entry| {
-            entries.push(entry);
+        let mut elements = Sequence::default();
+        Sequence::read_from(input, |element| {
+            elements.push(element);
             Ok(())
         })?;
-        Ok(Self { entries })
+        if elements.is_empty() {
+            return Err(invalid("a list without elements"));
+        }
+        Ok(Self { elements })
     }
 }
