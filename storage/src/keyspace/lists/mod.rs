@@ -16,6 +16,7 @@ use super::number::{self, integer};
 use super::reply::NO_SUCH_KEY;
 use super::sequence::{Piece, Sharer};
 use super::timeout::timeout_ms;
+use super::waits::Waits;
 use super::{Reader, Reply, Writer};
 use moves::{blmove, brpoplpush, lmove, rpoplpush};
 use pops::{blmpop, blpop, brpop, lmpop, lpop, rpop};
@@ -30,29 +31,34 @@ pub(super) const ROWS: &[Spec] = &[
         .keys_at(1, 2, 1)
         .key_flags(&["RW access delete", "RW insert"])
         .doc("list", "6.2.0")
+        .waits(Waits::OnSource)
         .validated_by(|args| moves::waiting_ends(args).map(drop)),
     Spec::write(193, "blmpop", -5, blmpop)
         .with(&[F::BLOCKING, F::MOVABLEKEYS, F::CAT_LIST])
         .more_keys(&[KeySpec::counted(2, "RW access delete")])
         .doc("list", "7.0.0")
+        .waits(Waits::OnCounted)
         .validated_by(|args| pops::waiting_first_of(args).map(drop)),
     Spec::write(194, "blpop", -3, blpop)
         .with(&[F::NOSCRIPT, F::BLOCKING, F::CAT_LIST])
         .keys_at(1, -2, 1)
         .key_flags(&["RW access delete"])
         .doc("list", "2.0.0")
+        .waits(Waits::OnKeys)
         .validated_by(|args| pops::waiting_keys(args).map(drop)),
     Spec::write(195, "brpop", -3, brpop)
         .with(&[F::NOSCRIPT, F::BLOCKING, F::CAT_LIST])
         .keys_at(1, -2, 1)
         .key_flags(&["RW access delete"])
         .doc("list", "2.0.0")
+        .waits(Waits::OnKeys)
         .validated_by(|args| pops::waiting_keys(args).map(drop)),
     Spec::write(196, "brpoplpush", 4, brpoplpush)
         .with(&[F::DENYOOM, F::NOSCRIPT, F::BLOCKING, F::CAT_LIST])
         .keys_at(1, 2, 1)
         .key_flags(&["RW access delete", "RW insert"])
         .doc("list", "2.2.0")
+        .waits(Waits::OnSource)
         .validated_by(|args| timeout_ms(at(args, 2)).map(drop)),
     Spec::read(197, "lindex", 3, lindex).with(&[F::CAT_LIST]).keys_at(1, 1, 1).doc("list", "1.0.0"),
     Spec::write(198, "linsert", 5, linsert)
