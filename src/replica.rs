@@ -57,6 +57,8 @@ pub struct Turn {
     /// To be sent when `write` and all writes before it are durable. One that is addressed to this
     /// server itself is stepped back into the replica then.
     pub promises: Vec<Envelope>,
+    /// Requests that found nothing, and wait from now on ([`Replica::wait`]).
+    pub begun: Vec<RequestId>,
     /// Requests that ended.
     pub outcomes: Vec<(RequestId, Outcome)>,
     /// Reads that are confirmed and may take long: to be carried out on their view, away from the
@@ -301,6 +303,7 @@ impl Replica {
             messages: ready.messages,
             write: ready.write,
             promises: ready.promises,
+            begun: self.waiters.take_begun(),
             outcomes: std::mem::take(&mut self.outcomes),
             heavy,
             changes,

@@ -17,7 +17,7 @@ use raftkv_storage::keyspace::changes::Change;
 use raftkv_storage::keyspace::command::Batch;
 use raftkv_storage::keyspace::waits::Call;
 use raftkv_storage::types::{ClusterId, Index, NodeId, Term};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// The store, as a frontend sees it. A clone is a handle on the same store.
 pub trait Kv: Clone + Send + Sync + 'static {
@@ -29,7 +29,8 @@ pub trait Kv: Clone + Send + Sync + 'static {
 
     /// Carries out a command that waits, if there is nothing for it, until there is; or until `stop`
     /// is over: then it is answered what there was until then, or the reply for nothing. To drop
-    /// the future is to wait no longer, too. `origin` is that of [`Batch::set_origin`].
+    /// the future is to wait no longer, too. `begun` is told when there is nothing at first; `origin`
+    /// is that of [`Batch::set_origin`].
     ///
     /// An error that says that nothing was done ([`Error::NotLeader`], …) also ends a wait: then
     /// nothing was taken.
@@ -37,6 +38,7 @@ pub trait Kv: Clone + Send + Sync + 'static {
         &self,
         call: Call,
         origin: u64,
+        begun: oneshot::Sender<()>,
         stop: impl Future<Output = ()> + Send,
     ) -> impl Future<Output = Result<Reply, Error>> + Send;
 

@@ -26,7 +26,7 @@ use super::snapshots::{Snapshots, Taken};
 use crate::raft;
 use crate::replica::{HeavyReads, Outcome, Replica, RequestId, Turn};
 use crate::transport::{Inbound, Transport};
-use blocked::Blocked;
+use blocked::{Blocked, Blocking};
 use hand_over::HandOver;
 
 /// The unit of the core's timeouts.
@@ -322,8 +322,8 @@ impl Driver {
                 self.waiting.insert(id, Waiting { reply, late, since, _share: share });
                 self.replica.submit(id, batch);
             }
-            Request::Wait { ticket, call, origin, reply } => {
-                self.wait(ticket, call, origin, reply);
+            Request::Wait { ticket, call, origin, begun, reply } => {
+                self.wait(ticket, call, origin, Blocking { begun: Some(begun), reply });
             }
             Request::Leave { ticket } => {
                 if let Some(request) = self.blocked.request(ticket) {
@@ -366,7 +366,7 @@ impl Driver {
     /// Takes a turn and carries it out.
     fn turn(&mut self) {
         let turn = self.observed.turn(&mut self.replica);
-        let Turn { messages, write, promises, outcomes, heavy, changes: _, garbage } = turn;
+        let Turn { messages, write, promises, begun, outcomes, heavy, changes: _, garbage } = turn;
         for envelope in messages {
             self.transport.send(envelope);
         }
@@ -374,6 +374,9 @@ impl Driver {
         let received = self.incoming.take().filter(|_| write.snapshot.is_some());
         let free = self.disk.write(write, received, promises);
         self.release(free);
+        for request in begun {
+            self.blocked.begin(request);
+        }
         for (request, outcome) in outcomes {
             self.answer(request, outcome);
         }

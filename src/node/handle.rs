@@ -31,7 +31,14 @@ pub(crate) enum Request {
         share: OwnedSemaphorePermit,
     },
     /// Carry out a command that waits.
-    Wait { ticket: Ticket, call: Call, origin: u64, reply: oneshot::Sender<Outcome> },
+    Wait {
+        ticket: Ticket,
+        call: Call,
+        origin: u64,
+        /// Told when there is nothing, and the command begins to wait.
+        begun: oneshot::Sender<()>,
+        reply: oneshot::Sender<Outcome>,
+    },
     /// A client no longer waits for more than what is under way.
     Leave { ticket: Ticket },
     /// Return the figures of this moment.
@@ -158,6 +165,7 @@ impl Kv for Handle {
         &self,
         call: Call,
         origin: u64,
+        begun: oneshot::Sender<()>,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<Reply, Error> {
         self.check_loaded()?;
@@ -165,7 +173,7 @@ impl Kv for Handle {
         let lost = if call.spec.is_write() { Error::Unknown } else { stopping.clone() };
         let ticket = Ticket(self.last_ticket.fetch_add(1, Ordering::Relaxed));
         let (reply, mut outcome) = oneshot::channel();
-        let request = Request::Wait { ticket, call, origin, reply };
+        let request = Request::Wait { ticket, call, origin, begun, reply };
         self.requests.send(request).await.map_err(|_| stopping)?;
         let mut leaving = Leaving { waiting: Some(ticket), requests: &self.requests };
         let outcome = tokio::select! {

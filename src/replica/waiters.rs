@@ -50,12 +50,19 @@ pub(super) struct Waiters {
     lanes: BTreeMap<Lane, BTreeSet<RequestId>>,
     /// Lanes whose key has changed, and may have something for the first in them.
     ready: BTreeSet<Lane>,
+    /// Those whose first attempt has found nothing in this turn.
+    begun: Vec<RequestId>,
 }
 
 impl Waiters {
     /// Returns whether nobody waits.
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// Takes those who wait since this turn.
+    pub(super) fn take_begun(&mut self) -> Vec<RequestId> {
+        std::mem::take(&mut self.begun)
     }
 
     /// Returns whether an attempt is to be made in the next turn.
@@ -191,6 +198,7 @@ impl Waiters {
             if is_first {
                 waiter.nothing = Some(reply.clone());
                 waiter.call = keyspace.pinned(&waiter.call);
+                self.begun.push(request);
             }
             return false;
         }

@@ -115,6 +115,7 @@ impl Kv for Memory {
         &self,
         call: Call,
         origin: u64,
+        begun: oneshot::Sender<()>,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<Reply, Error> {
         let mut batch = Batch::new();
@@ -122,6 +123,7 @@ impl Kv for Memory {
         batch.set_origin(origin);
         let reply = self.execute(batch).await?.pop().unwrap();
         if waits::is_nothing(&reply) {
+            let _ = begun.send(());
             stop.await;
         }
         Ok(reply)

@@ -17,7 +17,7 @@ use raftkv_storage::keyspace::waits::{self, Call};
 use raftkv_storage::keyspace::{Keyspace, Reply};
 use raftkv_storage::types::{ClusterId, NodeId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// A store whose state of the cluster and whose failures a test decides.
 #[derive(Clone)]
@@ -197,6 +197,7 @@ impl Kv for Memory {
         &self,
         call: Call,
         origin: u64,
+        begun: oneshot::Sender<()>,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<Reply, Error> {
         let mut batch = Batch::new();
@@ -204,6 +205,7 @@ impl Kv for Memory {
         batch.set_origin(origin);
         let reply = self.execute(batch).await?.pop().unwrap();
         if waits::is_nothing(&reply) {
+            let _ = begun.send(());
             stop.await;
         }
         Ok(reply)

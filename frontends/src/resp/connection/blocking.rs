@@ -52,16 +52,17 @@ where
         self.flush().await?;
         let (server, client) = (self.server, self.client);
         self.session.note(client);
-        let waiting = Waiting::begin(client);
         let patience = Duration::from_millis(patience_ms);
         let deadline = Instant::now().checked_add(patience).filter(|_| patience_ms > 0);
+        let (begin, mut begun) = oneshot::channel::<()>();
+        let (mut may_begin, mut waiting) = (true, None);
         let (stop, stopped) = oneshot::channel::<()>();
         let mut stop = Some(stop);
         let is_write = call.spec.is_write();
         let outcome = async {
             server.paused.wait(is_write).await;
             let stopped = async { drop(stopped.await) };
-            server.kv.wait(call, client.id, stopped).await
+            server.kv.wait(call, client.id, begin, stopped).await
         };
         tokio::pin!(outcome);
         let mut unblocked = None;
@@ -75,6 +76,10 @@ where
             tokio::select! {
                 biased;
                 outcome = &mut outcome => break outcome,
+                has_begun = &mut begun, if may_begin => {
+                    may_begin = false;
+                    waiting = has_begun.ok().map(|()| Waiting::begin(client));
+                }
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if has_deadline => {
                     stop = None;
                 }
