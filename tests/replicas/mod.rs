@@ -150,14 +150,20 @@ impl Cluster {
         request
     }
 
-    /// Has a command carried out that waits.
+    /// Has a command carried out that waits, and lets all happen that happens.
     pub fn wait(&mut self, at: NodeId, command: &str) -> RequestId {
+        let request = self.begin_wait(at, command);
+        self.settle();
+        request
+    }
+
+    /// Asks for a command that waits.
+    pub fn begin_wait(&mut self, at: NodeId, command: &str) -> RequestId {
         self.next += 1;
         let request = RequestId(self.next);
         let words: Vec<&[u8]> = command.split_whitespace().map(str::as_bytes).collect();
         let call = Call::new(command::lookup(words[0]).unwrap(), &words[1..]);
         self.replicas.get_mut(&at).unwrap().wait(request, call, 0);
-        self.settle();
         request
     }
 
