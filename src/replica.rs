@@ -17,13 +17,12 @@ mod clock;
 mod lease;
 mod waiters;
 
-use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 
 use raftkv_frontends::{Error, Unavailable};
 use raftkv_storage::keyspace::changes::{Change, NOBODY};
 use raftkv_storage::keyspace::command::{self, Batch, Reads, Stamp, time_entry};
-use raftkv_storage::keyspace::{Keyspace, Reply, View};
+use raftkv_storage::keyspace::{Garbage, Keyspace, Reply, View};
 use raftkv_storage::types::{
     Configuration, Entry, EntryId, Index, NodeId, Payload, SnapshotMeta, Term,
 };
@@ -69,9 +68,6 @@ pub struct Turn {
     /// Large structures nobody needs any more, to be dropped away from the loop.
     pub garbage: Vec<Garbage>,
 }
-
-/// Something whose only use is to be dropped.
-pub type Garbage = Box<dyn Any + Send>;
 
 /// Confirmed reads with the view they are to be answered from.
 #[derive(Debug)]
@@ -297,7 +293,7 @@ impl Replica {
         self.waiters.note(&changes);
         self.settle_waiters();
         while let Some(unlinked) = self.keyspace.take_garbage() {
-            self.garbage.push(Box::new(unlinked));
+            self.garbage.push(unlinked);
         }
         Turn {
             messages: ready.messages,

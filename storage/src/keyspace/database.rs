@@ -5,6 +5,7 @@
 //! takes at most [`REMOVED_MAX`] keys at each entry, in the order of their deadlines: the death of
 //! a million keys at once stalls nobody.
 
+use std::any::Any;
 use std::collections::BTreeSet;
 
 use bytes::BytesMut;
@@ -25,20 +26,16 @@ pub(super) struct Database {
     store: Store,
     /// Exactly the (deadline, key) pairs of the store.
     deadlines: Deadlines,
-    /// What was flushed and is still to be dropped.
+    /// What is gone for every reader, but not from memory.
     garbage: Vec<Garbage>,
     changes: Changes,
 }
 
-/// Keys that are gone for every reader, but not from memory.
-#[derive(Debug)]
-pub(super) struct Garbage {
-    pub(super) store: Store,
-    pub(super) deadlines: Deadlines,
-}
+/// Something large whose only use is to be dropped, where it holds nobody up.
+pub type Garbage = Box<dyn Any + Send>;
 
 /// Keys in the order in which they die.
-pub(super) type Deadlines = BTreeSet<(u64, Box<[u8]>)>;
+type Deadlines = BTreeSet<(u64, Box<[u8]>)>;
 
 impl Database {
     /// Returns the keys.
@@ -69,7 +66,10 @@ impl Database {
         deadline: Option<u64>,
         version: Index,
     ) {
-        let item = self.store.put(key, value, version);
+        let (item, replaced) = self.store.put(key, value, version);
+        if let Some(replaced) = replaced {
+            self.garbage.push(Box::new(replaced));
+        }
         self.changes.note(key);
         change_deadline(&mut self.deadlines, item, deadline);
     }
@@ -118,6 +118,9 @@ impl Database {
     /// Removes a key, and returns what there was.
     pub(super) fn remove(&mut self, key: &[u8]) -> Option<Item> {
         let item = self.store.remove(key)?;
+        if let Some(large) = item.large() {
+            self.garbage.push(Box::new(large));
+        }
         self.changes.note(key);
         if let Some(deadline) = item.deadline() {
             let is_known = self.deadlines.remove(&(deadline, key.into()));
@@ -136,7 +139,10 @@ impl Database {
             let Some((_, key)) = self.deadlines.pop_first() else { return };
             self.changes.note_death(&key);
             let removed = self.store.remove(&key);
-            assert!(removed.is_some(), "every deadline belongs to a key of the store");
+            let removed = removed.expect("every deadline belongs to a key of the store");
+            if let Some(large) = removed.large() {
+                self.garbage.push(Box::new(large));
+            }
         }
     }
 
@@ -146,11 +152,11 @@ impl Database {
         let store = std::mem::take(&mut self.store);
         let deadlines = std::mem::take(&mut self.deadlines);
         if store.len() > 0 {
-            self.garbage.push(Garbage { store, deadlines });
+            self.garbage.push(Box::new((store, deadlines)));
         }
     }
 
-    /// Takes what was cleared.
+    /// Takes something to be dropped.
     pub(super) fn take_garbage(&mut self) -> Option<Garbage> {
         self.garbage.pop()
     }

@@ -17,12 +17,14 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use triomphe::{Arc, ThinArc};
 
-use super::collection::Kind;
+use super::collection::{Collection, Kind};
 use super::value::{Owned, Str, Value, edit};
 use crate::types::Index;
 
 /// Strings up to this length lie in the record; longer ones are apart.
 const SHORT_BYTES_MAX: usize = 1024;
+/// A value with so many entries takes a while to drop.
+const LARGE_ENTRIES: usize = 8 * 1024;
 /// What is kept of a record is copied up to this length, and else shared: thousands of replies that
 /// wait for a slow client must not hold thousands of copies. To share costs about as much memory.
 const COPIED_BYTES_MAX: usize = 64;
@@ -98,6 +100,17 @@ impl Item {
         match &self.head().apart {
             None => Value::Str(Str::Short(self)),
             Some(apart) => apart.as_value(),
+        }
+    }
+
+    /// Returns the value if it is so large that whoever drops it last is to do so where that holds
+    /// nobody up.
+    pub(super) fn large(&self) -> Option<Collection> {
+        match self.head().apart.as_deref() {
+            Some(Owned::Collection(collection)) if collection.content().len() >= LARGE_ENTRIES => {
+                Some(collection.clone())
+            }
+            _ => None,
         }
     }
 

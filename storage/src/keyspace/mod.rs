@@ -60,7 +60,6 @@ pub mod watch;
 mod zsets;
 
 use std::io;
-use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
@@ -68,7 +67,8 @@ use crate::types::Index;
 use changes::Changes;
 use collection::Kind;
 use command::{Args, Handler, Reads, Spec, decode};
-use database::{Database, Deadlines};
+use database::Database;
+pub use database::Garbage;
 use item::Item;
 pub use reply::Reply;
 use store::Store;
@@ -131,7 +131,6 @@ impl Keyspace {
             expiring: self.database.expiring(),
             now: self.now,
             applied: self.applied,
-            deadlines: None,
         }
     }
 
@@ -179,17 +178,10 @@ impl Keyspace {
         self.database.next_deadline()
     }
 
-    /// Returns what FLUSHALL unlinked and is costly to drop, to be dropped on another thread. There
-    /// is one for each FLUSHALL: to be called until it returns `None`.
-    pub fn take_garbage(&mut self) -> Option<View> {
-        let garbage = self.database.take_garbage()?;
-        Some(View {
-            store: garbage.store,
-            expiring: garbage.deadlines.len(),
-            now: self.now,
-            applied: self.applied,
-            deadlines: Some(Arc::new(garbage.deadlines)),
-        })
+    /// Returns what is gone and costly to drop, to be dropped on another thread: all keys after
+    /// FLUSHALL, a large value. To be called until it returns `None`.
+    pub fn take_garbage(&mut self) -> Option<Garbage> {
+        self.database.take_garbage()
     }
 
     /// Rebuilds a keyspace from what [`View::write_to`] wrote. Needs no trust in the bytes: bad
@@ -211,9 +203,6 @@ pub struct View {
     expiring: usize,
     now: u64,
     applied: Index,
-    /// Only held to be dropped with the rest; see [`Keyspace::take_garbage`].
-    #[allow(dead_code)]
-    deadlines: Option<Arc<Deadlines>>,
 }
 
 impl View {

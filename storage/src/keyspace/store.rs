@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use super::collection::Kind;
+use super::collection::{Collection, Kind};
 use super::hash;
 use super::item::Item;
 use super::value::Value;
@@ -130,12 +130,24 @@ impl Store {
         }
     }
 
-    /// Gives a key a value. A new item has no deadline, one that is there keeps its own.
-    pub(super) fn put(&mut self, key: &[u8], value: Value<'_>, version: Index) -> &mut Item {
+    /// Gives a key a value. A new item has no deadline, one that is there keeps its own. Returns the
+    /// item, and the value that was there before if it was large.
+    pub(super) fn put(
+        &mut self,
+        key: &[u8],
+        value: Value<'_>,
+        version: Index,
+    ) -> (&mut Item, Option<Collection>) {
         self.put_at(hash::position(key), key, value, version)
     }
 
-    fn put_at(&mut self, position: u64, key: &[u8], value: Value<'_>, version: Index) -> &mut Item {
+    fn put_at(
+        &mut self,
+        position: u64,
+        key: &[u8],
+        value: Value<'_>,
+        version: Index,
+    ) -> (&mut Item, Option<Collection>) {
         let mut node = &mut self.root;
         let mut level = 0;
         while node.is_inner_for(position, key, level) {
@@ -145,8 +157,10 @@ impl Store {
         }
         let Node::Leaf(items) = node else { unreachable!("what is not an inner node is a leaf") };
         let items = Arc::make_mut(items);
+        let mut replaced = None;
         let place = match find(items, position, key, level) {
             Ok(place) => {
+                replaced = items[place].large();
                 items[place].set_value(value, version, &mut self.spare);
                 place
             }
@@ -159,7 +173,7 @@ impl Store {
                 place
             }
         };
-        &mut items[place]
+        (&mut items[place], replaced)
     }
 
     /// Removes a key, and returns its item.
