@@ -410,7 +410,7 @@ impl Replica {
     fn answer(&mut self, request: RequestId, heavy: &mut Vec<HeavyReads>) {
         let Some(reads) = self.reads.remove(&request) else { return };
         let clock_ms = self.clock.now_ms();
-        if reads.is_heavy() {
+        if self.keyspace.is_long(&reads) {
             heavy.push(HeavyReads { request, reads, view: self.keyspace.view(), clock_ms });
         } else {
             self.outcomes.push((request, Ok(self.keyspace.read(&reads, clock_ms))));

@@ -335,3 +335,27 @@ fn leadership_that_is_won_and_lost_in_one_turn_ends_what_was_asked() {
         [(RequestId(1), Err(Error::NotLeader { leader: c })), (RequestId(2), Err(Error::Unknown))];
     assert_eq!(outcomes, expected);
 }
+
+/// What walks over much leaves the loop; what walks over little, or over a part, stays.
+#[test]
+fn reads_over_much_are_done_on_a_view() {
+    let mut cluster = Cluster::new(&["A"]);
+    let leader = cluster.elect();
+    for _ in 0..20 {
+        cluster.run(leader, &format!("RPUSH long{}", " x".repeat(1_000))).unwrap();
+    }
+    cluster.run(leader, "RPUSH short a b").unwrap();
+    let mut is_long = |commands: &str| {
+        let request = cluster.submit(leader, commands);
+        let replica = cluster.replicas.get_mut(&leader).unwrap();
+        let turn = replica.turn(|| 0);
+        assert_eq!(turn.outcomes.len() + turn.heavy.len(), 1);
+        turn.heavy.iter().any(|heavy| heavy.request == request)
+    };
+    assert!(is_long("LRANGE long 0 -1"));
+    assert!(is_long("GET k; LRANGE long 0 -1"));
+    assert!(is_long("LPOS long y"));
+    for commands in ["LRANGE long 0 99", "LRANGE long -10 -1", "LRANGE short 0 -1", "LLEN long"] {
+        assert!(!is_long(commands), "{commands}");
+    }
+}

@@ -418,7 +418,10 @@ where
         let is_full = turn.batch.len() >= options.max_batch_commands
             || turn.batch.size() + size > options.max_batch_bytes;
         let is_alone = spec.is_heavy() || grows_values(spec);
-        if (is_full || is_alone) && !turn.batch.is_empty() {
+        // What may walk over much is kept apart from writes, and can leave the loop then.
+        let is_apart =
+            spec.may_walk() && turn.batch.has_writes() || spec.is_write() && turn.batch.may_walk();
+        if (is_full || is_alone || is_apart) && !turn.batch.is_empty() {
             self.execute(turn, input).await?;
         }
         // Not sooner: what was asked for before is answered, and its pushes have gone.

@@ -41,6 +41,7 @@ pub struct Batch {
     entry: Vec<u8>,
     len: usize,
     is_heavy: bool,
+    may_walk: bool,
     is_atomic: bool,
     origin: u64,
 }
@@ -74,6 +75,7 @@ impl Batch {
         }
         let buffer = if self.entry.is_empty() {
             self.is_heavy |= spec.is_heavy();
+            self.may_walk |= spec.may_walk();
             &mut self.reads
         } else {
             &mut self.entry
@@ -140,6 +142,13 @@ impl Batch {
         self.origin
     }
 
+    /// Returns whether one of the reads before the first write may walk over much
+    /// ([`Spec::may_walk`]).
+    #[must_use]
+    pub fn may_walk(&self) -> bool {
+        self.may_walk
+    }
+
     /// Returns how many commands there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -168,7 +177,8 @@ impl Batch {
     /// first write on.
     #[must_use]
     pub fn into_parts(mut self, stamp: Stamp) -> (Reads, Option<Bytes>) {
-        let reads = Reads { bytes: self.reads, is_heavy: self.is_heavy, seed: stamp.seed };
+        let (is_heavy, may_walk) = (self.is_heavy, self.may_walk);
+        let reads = Reads { bytes: self.reads, is_heavy, may_walk, seed: stamp.seed };
         if self.entry.is_empty() {
             return (reads, None);
         }
@@ -182,6 +192,7 @@ impl Batch {
 pub struct Reads {
     bytes: Vec<u8>,
     is_heavy: bool,
+    may_walk: bool,
     seed: u64,
 }
 
@@ -195,6 +206,11 @@ impl Reads {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
+    }
+
+    /// Returns whether one of them may walk over much, if there is much.
+    pub(super) fn may_walk(&self) -> bool {
+        self.may_walk
     }
 
     /// Returns whether one of them may take long (`KEYS`, `LCS`, a listing): it runs on a view,

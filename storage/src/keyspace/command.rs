@@ -200,6 +200,9 @@ pub struct Spec {
     validator: Option<Validator>,
     /// What it waits on, if it waits; see [`waits`](super::waits).
     pub(super) waits: Option<Waits>,
+    /// Tells of how many entries a call may tell at most, if it can walk over all that its keys
+    /// hold; see [`Keyspace::is_long`](super::Keyspace::is_long).
+    pub(super) walks: Option<Walk>,
     /// The number of the read that it is without options; zero: of none.
     bare_id: u16,
     /// Who carries it out.
@@ -209,6 +212,12 @@ pub struct Spec {
 /// Tells the error of arguments, the name not among them, that are wrong whatever the keyspace
 /// holds. The handler finds it by the same function.
 pub(super) type Validator = fn(&[&[u8]]) -> Result<(), Reply>;
+
+/// Tells of how many entries a call may tell, by its arguments.
+pub(super) type Walk = fn(&[&[u8]]) -> usize;
+
+/// All that there are.
+pub(super) const WHOLE: Walk = |_| usize::MAX;
 
 /// Who carries out a command.
 #[derive(Clone, Copy, Debug)]
@@ -241,6 +250,7 @@ impl Spec {
             subcommands: &[],
             validator: None,
             waits: None,
+            walks: None,
             bare_id: 0,
             handler,
         }
@@ -336,6 +346,12 @@ impl Spec {
         self
     }
 
+    /// Says that it can walk over all that its keys hold, and what bounds that.
+    pub(super) const fn walks(mut self, walk: Walk) -> Self {
+        self.walks = Some(walk);
+        self
+    }
+
     /// Says which read it is without options.
     pub(super) const fn bare(mut self, id: u16) -> Self {
         self.bare_id = id;
@@ -407,6 +423,13 @@ impl Spec {
     #[must_use]
     pub fn is_heavy(&self) -> bool {
         self.flags.contains(Flags::HEAVY)
+    }
+
+    /// Returns whether it may take long if its keys hold much. A frontend submits such commands apart
+    /// from writes: with those it would run where the entry is applied.
+    #[must_use]
+    pub fn may_walk(&self) -> bool {
+        self.walks.is_some()
     }
 
     /// Returns the row of a subcommand by its name alone (`encoding`), in any case.

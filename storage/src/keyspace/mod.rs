@@ -75,6 +75,10 @@ use store::Store;
 use value::{Str, Value};
 use waits::Call;
 
+/// Reads that may walk over more entries than this run away from the loop: it is some two
+/// milliseconds of work.
+const ENTRIES_MAX: usize = 16 * 1024;
+
 /// The keys and their values: a pure function of the log.
 #[derive(Debug, Default)]
 pub struct Keyspace {
@@ -146,6 +150,29 @@ impl Keyspace {
     pub fn type_of(&self, key: &[u8]) -> Option<&'static str> {
         let item = self.database.store().get(key).filter(|item| item.is_live(self.now))?;
         Some(item.value().type_name())
+    }
+
+    /// Returns whether reads may take so long that they had better run on a view, away from the
+    /// loop: because of what they are, or of what there is at their keys.
+    #[must_use]
+    pub fn is_long(&self, reads: &Reads) -> bool {
+        reads.is_heavy() || reads.may_walk() && self.entries(reads) > ENTRIES_MAX
+    }
+
+    /// Returns over how many entries reads may walk at most.
+    fn entries(&self, reads: &Reads) -> usize {
+        let (mut commands, mut args, mut entries) = (reads.commands(), Args::default(), 0usize);
+        while let Ok(Some(spec)) = commands.next(&mut args) {
+            let Some(bound) = spec.walks else { continue };
+            let args = args.from(0);
+            let keys = spec.keys(args).filter_map(|place| args.get(place));
+            let there = keys.filter_map(|key| match self.database.store().get(key)?.value() {
+                Value::Collection(collection) => Some(collection.content().len()),
+                Value::Str(_) => None,
+            });
+            entries = entries.saturating_add(there.sum::<usize>().min(bound(args)));
+        }
+        entries
     }
 
     /// Returns a call that waits as it is to be repeated: from what there is now.

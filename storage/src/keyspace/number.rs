@@ -51,3 +51,15 @@ pub(super) fn integer(text: &[u8]) -> Result<i64, Reply> {
 pub(super) fn reply(number: impl TryInto<i64>) -> Reply {
     Reply::Integer(number.try_into().unwrap_or(i64::MAX))
 }
+
+/// Returns how many indexes there are between the second argument and the third at most: all, where
+/// that depends on the length.
+pub(super) fn between(args: &[&[u8]]) -> usize {
+    let index = |place: usize| args.get(place).and_then(|text| parse_i64(text));
+    match (index(1), index(2)) {
+        (Some(start), Some(end)) if (start < 0) == (end < 0) => {
+            usize::try_from(end.saturating_sub(start).saturating_add(1)).unwrap_or(0)
+        }
+        _ => usize::MAX,
+    }
+}

@@ -5,7 +5,7 @@
 mod value;
 
 use super::collection::Content;
-use super::command::{Args, Flags as F, Spec, at, from};
+use super::command::{Args, Flags as F, Spec, WHOLE, at, from};
 use super::float::Extended;
 use super::members;
 use super::number::{self, integer, parse_i64};
@@ -37,6 +37,7 @@ pub(super) const ROWS: &[Spec] = &[
     Spec::read(163, "hgetall", 2, hgetall)
         .with(&[F::CAT_HASH])
         .keys_at(1, 1, 1)
+        .walks(WHOLE)
         .doc("hash", "2.0.0")
         .tips(&["nondeterministic_output_order"]),
     Spec::write(164, "hincrby", 4, hincrby)
@@ -54,6 +55,7 @@ pub(super) const ROWS: &[Spec] = &[
     Spec::read(166, "hkeys", 2, hkeys)
         .with(&[F::CAT_HASH])
         .keys_at(1, 1, 1)
+        .walks(WHOLE)
         .doc("hash", "2.0.0")
         .tips(&["nondeterministic_output_order"]),
     Spec::read(167, "hlen", 2, hlen)
@@ -73,6 +75,7 @@ pub(super) const ROWS: &[Spec] = &[
     Spec::read(170, "hrandfield", -2, hrandfield)
         .with(&[F::CAT_HASH])
         .keys_at(1, 1, 1)
+        .walks(WHOLE)
         .doc("hash", "6.2.0")
         .tips(&["nondeterministic_output"]),
     Spec::read(171, "hscan", -3, hscan)
@@ -98,6 +101,7 @@ pub(super) const ROWS: &[Spec] = &[
     Spec::read(175, "hvals", 2, hvals)
         .with(&[F::CAT_HASH])
         .keys_at(1, 1, 1)
+        .walks(WHOLE)
         .doc("hash", "2.0.0")
         .tips(&["nondeterministic_output_order"]),
 ];

@@ -11,7 +11,7 @@ mod value;
 use std::ops::Range;
 
 use super::collection::Content;
-use super::command::{Args, Flags as F, KeySpec, Spec, at};
+use super::command::{Args, Flags as F, KeySpec, Spec, WHOLE, at};
 use super::number::{self, integer};
 use super::reply::NO_SUCH_KEY;
 use super::sequence::{Piece, Sharer};
@@ -89,7 +89,11 @@ pub(super) const ROWS: &[Spec] = &[
         .key_flags(&["RW access delete"])
         .doc("list", "1.0.0")
         .validated_by(|args| pops::pop_count(args, "lpop").map(drop)),
-    Spec::read(203, "lpos", -3, lpos).with(&[F::CAT_LIST]).keys_at(1, 1, 1).doc("list", "6.0.6"),
+    Spec::read(203, "lpos", -3, lpos)
+        .with(&[F::CAT_LIST])
+        .keys_at(1, 1, 1)
+        .walks(WHOLE)
+        .doc("list", "6.0.6"),
     Spec::write(204, "lpush", -3, lpush)
         .with(&[F::DENYOOM, F::FAST, F::CAT_LIST])
         .keys_at(1, 1, 1)
@@ -100,7 +104,11 @@ pub(super) const ROWS: &[Spec] = &[
         .keys_at(1, 1, 1)
         .key_flags(&["RW insert"])
         .doc("list", "2.2.0"),
-    Spec::read(206, "lrange", 4, lrange).with(&[F::CAT_LIST]).keys_at(1, 1, 1).doc("list", "1.0.0"),
+    Spec::read(206, "lrange", 4, lrange)
+        .with(&[F::CAT_LIST])
+        .keys_at(1, 1, 1)
+        .walks(number::between)
+        .doc("list", "1.0.0"),
     Spec::write(207, "lrem", 4, lrem)
         .with(&[F::CAT_LIST])
         .keys_at(1, 1, 1)
