@@ -49,7 +49,7 @@ pub(super) fn run<K: Kv>(
         "tracking" => caching::tracking(session, server, client, args),
         "caching" => caching::caching(session, server, client, args[0]),
         "unblock" => match (scanner::integer(args[0]), &args[1..]) {
-            (_, [_, _, ..]) => errors::unknown_subcommand_or_arity("client", typed),
+            (_, [_, _, ..]) => Reply::unknown_subcommand_or_arity("client", typed),
             (_, [reason])
                 if !reason.eq_ignore_ascii_case(b"timeout")
                     && !reason.eq_ignore_ascii_case(b"error") =>

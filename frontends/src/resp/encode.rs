@@ -124,7 +124,11 @@ impl Encoder {
             Reply::Error(text) => error(&text, out),
             Reply::Array(items) => self.items(b'*', items, out),
             Reply::Set(items) => self.items(if resp3 { b'~' } else { b'*' }, items, out),
-            Reply::Map(pairs) => {
+            Reply::ByKey(pairs) if !resp3 => {
+                let each = |(key, found)| Reply::Array(vec![key, found]);
+                self.items(b'*', pairs.into_iter().map(each).collect(), out);
+            }
+            Reply::Map(pairs) | Reply::ByKey(pairs) => {
                 let (kind, parts) = if resp3 { (b'%', 1) } else { (b'*', 2) };
                 length(kind, pairs.len() * parts, out);
                 self.pending.push(Pending::Pairs(pairs.into_iter()));

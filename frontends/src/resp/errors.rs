@@ -90,15 +90,6 @@ fn cut(text: &[u8], most: usize) -> &[u8] {
     until_nul(&text[..text.len().min(most)])
 }
 
-/// Returns the error for too many arguments of a subcommand that takes optional ones; `subcommand`
-/// is how the client wrote it.
-#[must_use]
-pub fn unknown_subcommand_or_arity(container: &str, subcommand: &[u8]) -> Reply {
-    let after = format!("'. Try {} HELP.", container.to_ascii_uppercase());
-    let before = "ERR unknown subcommand or wrong number of arguments for '";
-    Reply::error_quoting(before, cut(subcommand, SHOWN_BYTES), &after)
-}
-
 /// Returns the error for a wrong number of arguments; of a subcommand, the name is
 /// `container|name`.
 #[must_use]

@@ -55,7 +55,7 @@ impl Paused {
     /// pause that is under way is made longer and stricter, never less.
     pub(super) fn pause(&self, typed: &[u8], args: &[&[u8]]) -> Reply {
         if args.len() > 2 {
-            return errors::unknown_subcommand_or_arity("client", typed);
+            return Reply::unknown_subcommand_or_arity("client", typed);
         }
         let only_writes = match args.get(1) {
             None => false,

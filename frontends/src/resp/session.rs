@@ -254,7 +254,7 @@ fn function(subcommand: &str, args: &[&[u8]]) -> Reply {
         {
             Reply::Ok
         }
-        ("flush", [_, _, ..]) => errors::unknown_subcommand_or_arity("function", args[0]),
+        ("flush", [_, _, ..]) => Reply::unknown_subcommand_or_arity("function", args[0]),
         ("flush", _) => Reply::error("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"),
         ("list", _) => Reply::Array(Vec::new()),
         ("stats", _) => Reply::Map(vec![

@@ -2,6 +2,7 @@
 //! [`scan`](super::scan).
 
 use super::command::{Args, Flags as F, Spec, at, from, upper};
+use super::container;
 use super::number::{self, integer, parse_i64};
 use super::reply::{NO_SUCH_KEY, SYNTAX};
 use super::scan::{keys, randomkey, scan};
@@ -194,14 +195,7 @@ fn parse_database(number: &[u8]) -> Result<i64, Reply> {
 
 /// The subcommands that look at a key. OBJECT HELP does not, so the session answers it.
 fn object(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
-    let name = args.at(0);
-    let is_meant = |row: &&Spec| row.short_name().as_bytes().eq_ignore_ascii_case(name);
-    let Some(row) = OBJECT.iter().filter(|row| row.first_key > 0).find(is_meant) else {
-        return Err(Reply::unknown_subcommand("object", name));
-    };
-    if !row.accepts(args.len()) {
-        return Err(row.wrong_arity());
-    }
+    let row = container::subcommand("object", OBJECT, args.from(0))?;
     let Some(item) = reader.get(args.at(1)) else { return Ok(Reply::Null) };
     Ok(match row.short_name() {
         "encoding" => Reply::bulk(encoding(item.value())),

@@ -24,6 +24,7 @@ mod bitmaps;
 pub mod changes;
 mod collection;
 pub mod command;
+mod container;
 mod database;
 mod expire;
 mod float;

@@ -30,16 +30,20 @@ pub(super) fn parse_u64(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Reads a cursor as Redis does, by C's strtoul: a sign is allowed, and minus counts down from 2⁶⁴;
-/// no digit is zero; a NUL ends the text. Blanks in front are not allowed.
+/// Reads a cursor as Redis does, by C's strtoul; no digit is zero; a NUL ends the text. Blanks in
+/// front are not allowed.
 pub(super) fn parse_cursor(text: &[u8]) -> Option<u64> {
     let text = until_nul(text);
-    let digits = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
-    if text.is_empty() {
-        return Some(0);
+    if text.is_empty() { Some(0) } else { parse_wrapping(text) }
+}
+
+/// Reads what C's strtoul reads, but for blanks in front: a sign is allowed, and minus counts down
+/// from 2⁶⁴.
+pub(super) fn parse_wrapping(text: &[u8]) -> Option<u64> {
+    match text.strip_prefix(b"-") {
+        Some(digits) => parse_u64(digits).map(u64::wrapping_neg),
+        None => parse_u64(text.strip_prefix(b"+").unwrap_or(text)),
     }
-    let number = parse_u64(digits)?;
-    Some(if text[0] == b'-' { number.wrapping_neg() } else { number })
 }
 
 /// Reads a signed number, or answers Redis' error.

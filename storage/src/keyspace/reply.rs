@@ -32,6 +32,8 @@ pub enum Reply {
     Map(Vec<(Reply, Reply)>),
     /// Pairs in order, where RESP3 has an array of arrays of two: RESP2 a flat array.
     Pairs(Vec<(Reply, Reply)>),
+    /// What was found at each of some keys: RESP3 `%`, RESP2 an array of arrays of two.
+    ByKey(Vec<(Reply, Reply)>),
     /// RESP3 `~`, RESP2 an array.
     Set(Vec<Reply>),
     /// An error: its code, a space, and text for people. Without the leading `-`. Bytes, since it
@@ -70,6 +72,15 @@ impl Reply {
         let container = container.to_ascii_uppercase();
         let after = format!("'. Try {container} HELP.");
         Self::error_quoting("ERR unknown subcommand '", shown, &after)
+    }
+
+    /// Returns the error for arguments that a subcommand does not take.
+    #[must_use]
+    pub fn unknown_subcommand_or_arity(container: &str, name: &[u8]) -> Self {
+        let shown = &name[..name.len().min(SHOWN_BYTES)];
+        let after = format!("'. Try {} HELP.", container.to_ascii_uppercase());
+        let before = "ERR unknown subcommand or wrong number of arguments for '";
+        Self::error_quoting(before, shown, &after)
     }
 
     /// Returns the error for a number that is one, but not of 32 bits.

@@ -122,7 +122,7 @@ pub fn show(reply: &Reply) -> String {
             let pairs = pairs.iter().map(|(first, second)| list(&[first.clone(), second.clone()]));
             format!("[{}]", pairs.map(|pair| format!("[{pair}]")).collect::<Vec<_>>().join(" "))
         }
-        Reply::Map(pairs) => {
+        Reply::Map(pairs) | Reply::ByKey(pairs) => {
             let pairs = pairs.iter().map(|(key, value)| format!("{}: {}", show(key), show(value)));
             format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
         }

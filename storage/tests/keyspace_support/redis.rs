@@ -249,6 +249,10 @@ fn flat(reply: Reply) -> Reply {
         Reply::Map(pairs) | Reply::Pairs(pairs) => {
             Reply::Array(pairs.into_iter().flat_map(|(a, b)| [flat(a), flat(b)]).collect())
         }
+        Reply::ByKey(pairs) => {
+            let pairs = pairs.into_iter().map(|(a, b)| Reply::Array(vec![flat(a), flat(b)]));
+            Reply::Array(pairs.collect())
+        }
         Reply::Set(items) | Reply::Array(items) => {
             Reply::Array(items.into_iter().map(flat).collect())
         }
@@ -275,6 +279,7 @@ fn comparable(name: &[u8], reply: Reply) -> String {
             return show(&in_order(reply, 1));
         }
         b"hgetall" => return show(&in_order(reply, 2)),
+        b"xinfo" | b"xpending" => return show(&without_times(reply)),
         _ => return show(&reply),
     };
     match reply {
@@ -282,4 +287,25 @@ fn comparable(name: &[u8], reply: Reply) -> String {
         Reply::Integer(time) if time >= 0 => format!("about {}", (time / units + 500) / 1000),
         _ => show(&reply),
     }
+}
+
+/// What XINFO and XPENDING tell, with times as bands, and without the nodes of Redis' radix trees.
+fn without_times(reply: Reply) -> Reply {
+    const BAND: i64 = 10_000_000;
+    let band = |time: i64| Reply::bulk(format!("about {}", (time + BAND / 2) / BAND));
+    let Reply::Array(mut items) = reply else { return reply };
+    for place in 0..items.len() {
+        let name = place.checked_sub(1).map(|place| show(&items[place])).unwrap_or_default();
+        let is_idle = match &items[..] {
+            // A pending entry: ID, consumer, time, number of deliveries.
+            [Reply::Bulk(_), Reply::Bulk(_), Reply::Integer(_), Reply::Integer(_)] => place == 2,
+            _ => name == "\"idle\"",
+        };
+        items[place] = match std::mem::replace(&mut items[place], Reply::Null) {
+            Reply::Integer(_) if name.starts_with("\"radix-tree-") => Reply::Null,
+            Reply::Integer(time) if is_idle || (1 << 40..1 << 43).contains(&time) => band(time),
+            other => without_times(other),
+        };
+    }
+    Reply::Array(items)
 }

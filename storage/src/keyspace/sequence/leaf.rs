@@ -42,7 +42,7 @@ impl Leaf {
 
     /// Returns where the entries are in the memory, in order.
     pub(super) fn ranges(&self) -> Ranges<'_> {
-        Ranges { bytes: &self.bytes, at: 0 }
+        Ranges::from(&self.bytes, 0)
     }
 
     /// Returns the first entry.
@@ -181,9 +181,16 @@ fn size(entry: &[u8]) -> usize {
 
 /// Where entries are, one after the other.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ranges<'a> {
+pub(in super::super) struct Ranges<'a> {
     bytes: &'a [u8],
     at: usize,
+}
+
+impl<'a> Ranges<'a> {
+    /// Finds those that are packed in the same way from a place on.
+    pub(in super::super) fn from(bytes: &'a [u8], at: usize) -> Self {
+        Self { bytes, at }
+    }
 }
 
 impl Iterator for Ranges<'_> {
@@ -192,7 +199,7 @@ impl Iterator for Ranges<'_> {
     #[inline]
     fn next(&mut self) -> Option<Range<usize>> {
         let rest = self.bytes.get(self.at..).filter(|rest| !rest.is_empty())?;
-        let (length, behind) = varint::take(rest).expect("a leaf is made of entries");
+        let (length, behind) = varint::take(rest).expect("packed bytes are made of entries");
         let start = self.bytes.len() - behind.len();
         self.at = start + length;
         Some(start..self.at)

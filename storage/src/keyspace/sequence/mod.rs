@@ -30,6 +30,7 @@ use triomphe::Arc;
 
 use super::snapshot::{read_bytes, read_u64, write_bytes};
 pub(super) use iter::{Backward, Forward, Piece, Sharer};
+pub(super) use leaf::Ranges;
 use node::{Child, Node};
 
 /// Byte strings in order, by index. A clone is a frozen view.
