@@ -217,10 +217,10 @@ fn element(number: u8) -> String {
     char::from(b'a' + number).to_string().repeat(length)
 }
 
-/// Pushes elements by turns, so that equal ones are not neighbours.
+/// Pushes elements in short runs of equal ones.
 fn push(db: &mut Db, model: &mut VecDeque<String>, is_left: bool, count: usize, first: u8) {
     let elements: Vec<String> = (0..count)
-        .map(|at| if at % 50 == 0 { 3 } else { ((usize::from(first) + at) % 3) as u8 })
+        .map(|at| if at % 50 == 0 { 3 } else { ((usize::from(first) + at / 3 % 2) % 3) as u8 })
         .map(element)
         .collect();
     let name: &[u8] = if is_left { b"LPUSH" } else { b"RPUSH" };

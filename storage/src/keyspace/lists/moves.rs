@@ -51,7 +51,7 @@ fn move_element(
     // Before anything is taken that could not be put there.
     writer.kind::<List>(destination)?;
     let taken = writer.edit(source, |list: &mut List| {
-        let taken = list.take(from, 1).pop();
+        let taken = list.pop(from);
         // A list of one element must not be gone in between: its deadline would be.
         if let Some(element) = taken.as_ref().filter(|_| source == destination) {
             list.push(to, element);

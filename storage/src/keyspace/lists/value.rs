@@ -14,11 +14,9 @@ use super::super::reply::{Reply, SYNTAX};
 use super::super::sequence::{Piece, Sequence, Sharer};
 use super::super::snapshot::invalid;
 
-/// An element that is taken alone is copied if it is not longer. To share it would have all the
-/// rest of its leaf copied.
+/// An element that is taken alone is copied if it is not longer. To share it would have the rest
+/// of its leaf copied, where it is removed from.
 const COPIED_BYTES_MAX: usize = 256;
-/// So many elements are found before they are removed: what is remembered of them has a bound.
-const FOUND_MAX: usize = 1024;
 
 /// Elements in a row.
 #[derive(Clone, Debug, Default)]
@@ -70,16 +68,31 @@ impl List {
         }
     }
 
+    /// Removes the element at an end, and returns it.
+    pub(super) fn pop(&mut self, end: End) -> Option<Bytes> {
+        let place = match end {
+            End::Left => 0,
+            End::Right => self.len().checked_sub(1)?,
+        };
+        let piece = self.elements.get(place)?;
+        let element = match piece.as_bytes() {
+            short if short.len() <= COPIED_BYTES_MAX => Bytes::copy_from_slice(short),
+            long => Sharer::default().share(&piece, 0..long.len()),
+        };
+        self.elements.remove(place);
+        Some(element)
+    }
+
     /// Removes so many elements from an end, or all, and returns them in the order in which they
     /// come off.
     pub(super) fn take(&mut self, end: End, count: usize) -> Vec<Bytes> {
         let count = count.min(self.len());
+        if count == 1 {
+            return self.pop(end).into_iter().collect();
+        }
         let mut sharer = Sharer::default();
-        let keep = |piece: Piece<'_>| match piece.as_bytes() {
-            short if count == 1 && short.len() <= COPIED_BYTES_MAX => Bytes::copy_from_slice(short),
-            element => sharer.share(&piece, 0..element.len()),
-        };
-        let taken = self.iter_from_end(end).take(count).map(keep).collect();
+        let pieces = self.iter_from_end(end).take(count);
+        let taken = pieces.map(|piece| sharer.share(&piece, 0..piece.as_bytes().len())).collect();
         let places = match end {
             End::Left => 0..count,
             End::Right => self.len() - count..self.len(),
@@ -115,32 +128,13 @@ impl List {
     /// many there were.
     pub(super) fn remove_equal(&mut self, element: &[u8], end: End, count: usize) -> usize {
         let is_equal = |(_, piece): &(usize, Piece<'_>)| piece.as_bytes() == element;
-        let mut removed = 0;
-        // How many elements have been looked at and stay, counted from the end.
-        let mut passed = 0;
-        loop {
-            let most = FOUND_MAX.min(count - removed);
-            // The last places come first: removing there moves none of the others.
-            let found: Vec<usize> = match end {
-                End::Left => {
-                    let places = self.elements.iter_from(passed).enumerate().filter(is_equal);
-                    let found: Vec<_> = places.take(most).map(|(at, _)| passed + at).collect();
-                    found.into_iter().rev().collect()
-                }
-                End::Right => {
-                    let behind = self.len() - passed;
-                    let walk = self.elements.iter_back_from(behind).enumerate();
-                    walk.filter(is_equal).take(most).map(|(at, _)| behind - 1 - at).collect()
-                }
-            };
-            let (Some(last), Some(first)) = (found.first(), found.last()) else { return removed };
-            passed = match end {
-                End::Left => last + 1 - found.len(),
-                End::Right => self.len() - first - found.len(),
-            };
-            found.iter().for_each(|place| self.elements.remove(*place));
-            removed += found.len();
-        }
+        let found = self.iter_from_end(end).enumerate().filter(is_equal).take(count);
+        let Some((steps, _)) = found.last() else { return 0 };
+        let places = match end {
+            End::Left => 0..steps + 1,
+            End::Right => self.len() - steps - 1..self.len(),
+        };
+        self.elements.remove_if(places, |other| other == element)
     }
 }
 

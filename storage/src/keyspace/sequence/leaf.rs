@@ -79,6 +79,32 @@ impl Leaf {
         self.count -= range.len();
     }
 
+    /// Removes the entries of a range that are to go, and returns how many.
+    pub(super) fn remove_if(
+        &mut self,
+        range: Range<usize>,
+        goes: &mut impl FnMut(&[u8]) -> bool,
+    ) -> usize {
+        let mut kept: Option<Vec<u8>> = None;
+        let (mut start, mut removed) = (0, 0);
+        for (index, entry) in self.ranges().enumerate() {
+            let whole = start..entry.end;
+            start = entry.end;
+            if range.contains(&index) && goes(&self.bytes[entry]) {
+                kept.get_or_insert_with(|| self.bytes[..whole.start].to_vec());
+                removed += 1;
+            } else if let Some(kept) = &mut kept {
+                kept.extend_from_slice(&self.bytes[whole]);
+            }
+        }
+        if let Some(mut kept) = kept {
+            kept.shrink_to_fit();
+            self.bytes = Arc::new(kept);
+            self.count -= removed;
+        }
+        removed
+    }
+
     /// Puts an entry in the place of another, if the leaf does not grow too large by that.
     pub(super) fn replace(&mut self, index: usize, entry: &[u8]) -> bool {
         let old = self.start(index)..self.start(index + 1);

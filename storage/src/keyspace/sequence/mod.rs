@@ -138,11 +138,34 @@ impl Sequence {
             return;
         }
         self.len -= range.len();
+        if self.len > 0 {
+            self.root.remove(range);
+        }
+        self.lower();
+    }
+
+    /// Removes the entries of a range that are to go, in one walk; returns how many.
+    ///
+    /// # Panics
+    ///
+    /// If the range ends beyond the end.
+    pub(super) fn remove_if(
+        &mut self,
+        range: Range<usize>,
+        mut goes: impl FnMut(&[u8]) -> bool,
+    ) -> usize {
+        assert!(range.end <= self.len, "entries among {range:?} of {} are removed", self.len);
+        let removed = self.root.remove_if(range, &mut goes);
+        self.len -= removed;
+        self.lower();
+        removed
+    }
+
+    /// Gives up what is above the only node of a level.
+    fn lower(&mut self) {
         if self.len == 0 {
             self.root = Node::default();
-            return;
         }
-        self.root.remove(range);
         while let Node::Inner(children) = &self.root
             && let [only] = &children[..]
         {

@@ -173,6 +173,38 @@ impl Node {
         }
     }
 
+    /// Removes the entries of a range that are to go, and returns how many. The node may be empty
+    /// after that.
+    pub(super) fn remove_if(
+        &mut self,
+        range: Range<usize>,
+        goes: &mut impl FnMut(&[u8]) -> bool,
+    ) -> usize {
+        match self {
+            Self::Leaf(leaf) => leaf.remove_if(range, goes),
+            Self::Inner(children) => {
+                let children = Arc::make_mut(children);
+                let (mut start, mut removed) = (0, 0);
+                for child in &mut *children {
+                    let end = start + child.count;
+                    let within = range.start.max(start)..range.end.min(end);
+                    if !within.is_empty() {
+                        let within = within.start - start..within.end - start;
+                        let count = child.node.remove_if(within, goes);
+                        child.count -= count;
+                        removed += count;
+                    }
+                    start = end;
+                }
+                children.retain(|child| child.count > 0);
+                for at in (0..children.len()).rev() {
+                    join(children, at);
+                }
+                removed
+            }
+        }
+    }
+
     fn is_small(&self) -> bool {
         match self {
             Self::Leaf(leaf) => leaf.size() <= leaf::BYTES_MAX / FEW,

@@ -9,6 +9,7 @@ enum Step {
     Insert(usize, Vec<u8>),
     Replace(usize, Vec<u8>),
     Remove(usize, usize),
+    RemoveIf(usize, usize, u8),
     Push(usize, Vec<u8>),
     View,
 }
@@ -27,6 +28,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (any::<usize>(), entry()).prop_map(|(at, entry)| Step::Replace(at, entry)),
         3 => (any::<usize>(), 1usize..4).prop_map(|(at, count)| Step::Remove(at, count)),
         1 => (any::<usize>(), 1usize..200).prop_map(|(at, count)| Step::Remove(at, count)),
+        1 => (any::<usize>(), 1usize..2000, 1u8..=255).prop_map(|(at, count, share)| {
+            Step::RemoveIf(at, count, share)
+        }),
         2 => (1usize..300, entry()).prop_map(|(count, entry)| Step::Push(count, entry)),
         1 => Just(Step::View),
     ]
@@ -84,6 +88,23 @@ proptest! {
                     sequence.remove_range(at..end);
                     model.drain(at..end);
                 }
+                Step::RemoveIf(at, count, share) if !model.is_empty() => {
+                    let at = at % model.len();
+                    let end = (at + count).min(model.len());
+                    // Some of them, whatever they are: all, many in a row, or here and there.
+                    let is_chosen = |number: usize| number * 101 % 256 <= usize::from(share);
+                    let gone: Vec<_> = (at..end).filter(|at| is_chosen(*at)).collect();
+                    let mut place = at;
+                    let removed = sequence.remove_if(at..end, |entry| {
+                        assert_eq!(entry, &model[place]);
+                        place += 1;
+                        is_chosen(place - 1)
+                    });
+                    prop_assert_eq!(removed, gone.len());
+                    for place in gone.into_iter().rev() {
+                        model.remove(place);
+                    }
+                }
                 Step::Push(count, entry) => {
                     for _ in 0..count {
                         sequence.push(&entry);
@@ -91,7 +112,7 @@ proptest! {
                     }
                 }
                 Step::View => views.push((sequence.clone(), model.clone())),
-                Step::Replace(..) | Step::Remove(..) => {}
+                Step::Replace(..) | Step::Remove(..) | Step::RemoveIf(..) => {}
             }
             check(&sequence);
         }
