@@ -70,7 +70,9 @@ fn numbers_in_the_log_never_change() {
          113=flushall 114=flushdb 128=http.put 129=http.get 130=http.delete 131=http.list \
          132=slot.count 133=slot.keys 160=hdel 161=hexists 162=hget 163=hgetall 164=hincrby \
          165=hincrbyfloat 166=hkeys 167=hlen 168=hmget 169=hmset 170=hrandfield 171=hscan 172=hset \
-         173=hsetnx 174=hstrlen 175=hvals"
+         173=hsetnx 174=hstrlen 175=hvals 224=sadd 225=scard 226=sdiff 227=sdiffstore 228=sinter \
+         229=sintercard 230=sinterstore 231=sismember 232=smembers 233=smismember 234=smove 235=spop \
+         236=srandmember 237=srem 238=sscan 239=sunion 240=sunionstore"
     );
 }
 
@@ -113,6 +115,7 @@ fn keys_are_where_the_row_says() {
     assert_eq!(keys("rename", &["a", "b"]), [0, 1]);
     assert_eq!(keys("copy", &["a", "b", "REPLACE"]), [0, 1]);
     assert_eq!(keys("object", &["EncodinG", "k"]), [1]);
+    assert_eq!(keys("sintercard", &["2", "a", "b", "LIMIT", "1"]), [1, 2]);
     assert_eq!(keys("object", &["help"]), [] as [usize; 0]);
     assert_eq!(keys("ping", &["x"]), [] as [usize; 0]);
     assert_eq!(keys("get", &[]), [] as [usize; 0]);
