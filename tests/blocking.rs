@@ -202,3 +202,52 @@ fn all_replicas_hold_the_same() {
     assert_eq!(digests.len(), 1);
     assert_eq!(cluster.run(leader, "LLEN a0; LLEN a10; LLEN a20"), integers(&[2, 1, 1]));
 }
+
+fn entry(stream: &str, id: &str, value: &str) -> Outcome {
+    let fields = Reply::Array(vec![bulk("f"), bulk(value)]);
+    let entries = Reply::Array(vec![Reply::Array(vec![bulk(id), fields])]);
+    Ok(vec![Reply::ByKey(vec![(bulk(stream), entries)])])
+}
+
+/// Who reads a stream takes nothing from others: all get what comes after they asked.
+#[test]
+fn all_who_read_a_stream_get_what_comes() {
+    let (mut cluster, leader) = led();
+    cluster.run(leader, "XADD s 1-1 f old").unwrap();
+    let waiting: Vec<RequestId> =
+        ["XREAD BLOCK 0 STREAMS s $", "XREAD BLOCK 0 STREAMS none s $ 1-1"]
+            .map(|command| cluster.wait(leader, command))
+            .into();
+    let later = cluster.wait(leader, "XREAD BLOCK 0 STREAMS s 1-2");
+    cluster.run(leader, "XADD s 1-2 f new").unwrap();
+    for request in waiting {
+        assert_eq!(cluster.outcome(request), Some(&entry("s", "1-2", "new")));
+    }
+    assert_eq!(cluster.outcome(later), None);
+}
+
+/// In a group each entry goes to one, whoever asked first; another group has its own.
+#[test]
+fn a_group_shares_what_comes() {
+    let (mut cluster, leader) = led();
+    cluster.run(leader, "XGROUP CREATE s g $ MKSTREAM; XGROUP CREATE s h $").unwrap();
+    let waiting: Vec<RequestId> = [
+        "XREADGROUP GROUP g one BLOCK 0 STREAMS s >",
+        "XREADGROUP COUNT 1 GROUP g two BLOCK 0 STREAMS s >",
+        "XREADGROUP GROUP h one BLOCK 0 STREAMS s >",
+    ]
+    .map(|command| cluster.wait(leader, command))
+    .into();
+    cluster.run(leader, "XADD s 1-1 f a").unwrap();
+    assert_eq!(cluster.outcome(waiting[0]), Some(&entry("s", "1-1", "a")));
+    assert_eq!(cluster.outcome(waiting[1]), None);
+    assert_eq!(cluster.outcome(waiting[2]), Some(&entry("s", "1-1", "a")));
+    cluster.run(leader, "XADD s 1-2 f b").unwrap();
+    assert_eq!(cluster.outcome(waiting[1]), Some(&entry("s", "1-2", "b")));
+    // Without the group there is nothing to wait for.
+    let request = cluster.wait(leader, "XREADGROUP GROUP g one BLOCK 0 STREAMS s >");
+    cluster.run(leader, "XGROUP DESTROY s g; XADD s 1-3 f c").unwrap();
+    assert!(
+        matches!(cluster.outcome(request), Some(Ok(replies)) if matches!(&replies[..], [Reply::Error(_)]))
+    );
+}

@@ -71,7 +71,7 @@ impl Waiters {
     }
 
     fn lanes_of(call: &Call) -> impl Iterator<Item = Lane> + '_ {
-        call.waited_keys().into_iter().map(|key| (key.to_vec(), call.lane().to_vec()))
+        call.waited_keys().into_iter().map(|key| (key.to_vec(), call.lane()))
     }
 
     fn add(&mut self, request: RequestId, call: Call, origin: u64) {

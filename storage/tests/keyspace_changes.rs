@@ -18,7 +18,7 @@ const WORDS: [&str; 26] = [
 /// What a client can see of a key.
 fn seen(db: &Db, key: &str) -> Vec<Reply> {
     let mut batch = Batch::new();
-    for command in ["GET", "PEXPIRETIME"] {
+    for command in ["GET", "SMEMBERS", "PEXPIRETIME"] {
         push(&mut batch, &[command.as_bytes(), key.as_bytes()]);
     }
     let stamp = Stamp { time_ms: db.now, seed: 0 };
@@ -53,15 +53,18 @@ fn no_change_is_left_out() {
     db.keyspace.changes().want(true);
     let mut changing = BTreeSet::new();
     let mut before: Vec<_> = WORDS.iter().map(|word| seen(&db, word)).collect();
-    for _ in 0..30_000 {
+    for _ in 0..60_000 {
         if random.below(20) == 0 {
             db.pass(random.below(2000) as u64);
             assert_told(&mut before, &mut db, "time");
             continue;
         }
         if random.below(3) == 0 {
-            db.run("SET a 1 EX 3000");
-            assert_told(&mut before, &mut db, "SET");
+            // Something of each type.
+            db.run("DEL a");
+            let line = random.pick(&["SET a 1 EX 3000", "SADD a a b 1"]);
+            db.run(line);
+            assert_told(&mut before, &mut db, line);
         }
         let spec = rows[random.below(rows.len())];
         let args: Vec<&str> = (0..random.below(5))

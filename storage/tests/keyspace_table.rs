@@ -62,18 +62,28 @@ fn numbers_in_the_log_never_change() {
     }
     assert_eq!(
         numbers.trim_end(),
-        "1=set 2=get 3=getdel 4=getex 5=getset 6=setnx 7=setex 8=psetex 9=mget 10=mset 11=msetnx \
-         12=append 13=strlen 14=getrange 15=substr 16=setrange 17=incr 18=decr 19=incrby 20=decrby \
-         21=incrbyfloat 22=lcs 64=del 65=unlink 66=exists 67=type 68=touch 69=keys 70=scan \
-         71=randomkey 72=rename 73=renamenx 74=copy 75=object 96=expire 97=pexpire 98=expireat \
-         99=pexpireat 100=ttl 101=pttl 102=expiretime 103=pexpiretime 104=persist 112=dbsize \
-         113=flushall 114=flushdb 128=http.put 129=http.get 130=http.delete 131=http.list \
-         132=slot.count 133=slot.keys 134=watch.see 135=watch.guard 160=hdel 161=hexists 162=hget 163=hgetall 164=hincrby \
-         165=hincrbyfloat 166=hkeys 167=hlen 168=hmget 169=hmset 170=hrandfield 171=hscan 172=hset \
-         173=hsetnx 174=hstrlen 175=hvals 192=blmove 193=blmpop 194=blpop 195=brpop \
-         196=brpoplpush 197=lindex 198=linsert 199=llen 200=lmove 201=lmpop 202=lpop 203=lpos \
-         204=lpush 205=lpushx 206=lrange 207=lrem 208=lset 209=ltrim 210=rpop 211=rpoplpush \
-         212=rpush 213=rpushx"
+        [
+            "1=set 2=get 3=getdel 4=getex 5=getset 6=setnx 7=setex 8=psetex 9=mget 10=mset",
+            "11=msetnx 12=append 13=strlen 14=getrange 15=substr 16=setrange 17=incr 18=decr",
+            "19=incrby 20=decrby 21=incrbyfloat 22=lcs",
+            "64=del 65=unlink 66=exists 67=type 68=touch 69=keys 70=scan 71=randomkey 72=rename",
+            "73=renamenx 74=copy 75=object",
+            "96=expire 97=pexpire 98=expireat 99=pexpireat 100=ttl 101=pttl 102=expiretime",
+            "103=pexpiretime 104=persist",
+            "112=dbsize 113=flushall 114=flushdb",
+            "128=http.put 129=http.get 130=http.delete 131=http.list 132=slot.count 133=slot.keys",
+            "134=watch.see 135=watch.guard",
+            "160=hdel 161=hexists 162=hget 163=hgetall 164=hincrby 165=hincrbyfloat 166=hkeys",
+            "167=hlen 168=hmget 169=hmset 170=hrandfield 171=hscan 172=hset 173=hsetnx 174=hstrlen",
+            "175=hvals",
+            "192=blmove 193=blmpop 194=blpop 195=brpop 196=brpoplpush 197=lindex 198=linsert",
+            "199=llen 200=lmove 201=lmpop 202=lpop 203=lpos 204=lpush 205=lpushx 206=lrange",
+            "207=lrem 208=lset 209=ltrim 210=rpop 211=rpoplpush 212=rpush 213=rpushx",
+            "224=sadd 225=scard 226=sdiff 227=sdiffstore 228=sinter 229=sintercard 230=sinterstore",
+            "231=sismember 232=smembers 233=smismember 234=smove 235=spop 236=srandmember 237=srem",
+            "238=sscan 239=sunion 240=sunionstore",
+        ]
+        .join(" ")
     );
 }
 
@@ -116,6 +126,7 @@ fn keys_are_where_the_row_says() {
     assert_eq!(keys("rename", &["a", "b"]), [0, 1]);
     assert_eq!(keys("copy", &["a", "b", "REPLACE"]), [0, 1]);
     assert_eq!(keys("object", &["EncodinG", "k"]), [1]);
+    assert_eq!(keys("sintercard", &["2", "a", "b", "LIMIT", "1"]), [1, 2]);
     assert_eq!(keys("object", &["help"]), [] as [usize; 0]);
     assert_eq!(keys("ping", &["x"]), [] as [usize; 0]);
     assert_eq!(keys("get", &[]), [] as [usize; 0]);

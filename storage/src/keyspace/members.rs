@@ -72,6 +72,11 @@ pub(super) fn draw_count(text: &[u8]) -> Result<Count, Reply> {
     if count >= 0 {
         return Ok(Count::Different(usize::try_from(count).unwrap_or(usize::MAX)));
     }
+    if count == i64::MIN {
+        let (min, max) = (-i64::MAX, i64::MAX);
+        let text = format!("ERR value is out of range, value must between {min} and {max}");
+        return Err(Reply::error(text));
+    }
     if count.unsigned_abs() > DRAWN_MAX {
         return Err(Reply::error("ERR value is out of range"));
     }

@@ -74,7 +74,7 @@ use item::Item;
 pub use reply::Reply;
 use store::Store;
 use value::{Str, Value};
-use waits::Call;
+use waits::{Call, Waits};
 
 /// Reads that may walk over more entries than this run away from the loop: it is some two
 /// milliseconds of work.
@@ -179,7 +179,12 @@ impl Keyspace {
     /// Returns a call that waits as it is to be repeated: from what there is now.
     #[must_use]
     pub fn pinned(&self, call: &Call) -> Call {
-        call.clone()
+        if call.spec.waits != Some(Waits::OnStreams) {
+            return call.clone();
+        }
+        let store = self.database.store();
+        let reader = Reader { store, now: self.now, clock: self.now, seed: 0 };
+        Call { spec: call.spec, args: streams::pinned(&reader, &call.args()) }
     }
 
     /// Returns what keeps account of changed keys, while somebody wants to know them.

@@ -4,8 +4,8 @@
 //! one, is decided by the replica that leads; here is what it has to know of the command.
 
 use super::command::Spec;
-use super::number::parse_i64;
 use super::reply::Reply;
+use super::streams;
 use super::timeout::timeout_ms;
 
 /// What a command waits on, and where it says for how long.
@@ -58,9 +58,11 @@ impl Call {
     /// Returns what tells apart those who wait on one key and do not take from each other: the
     /// group of XREADGROUP.
     #[must_use]
-    pub fn lane(&self) -> &[u8] {
-        let is_group = self.spec.is_write() && self.spec.waits == Some(Waits::OnStreams);
-        self.args.get(1).filter(|_| is_group).map_or(&[], Vec::as_slice)
+    pub fn lane(&self) -> Vec<u8> {
+        match self.spec.waits {
+            Some(Waits::OnStreams) => streams::group_of(&self.args()).unwrap_or_default().to_vec(),
+            _ => Vec::new(),
+        }
     }
 
     /// Returns the attempt that is made when one of the keys has changed: on that key alone, so
@@ -104,12 +106,7 @@ impl Spec {
         match self.waits? {
             Waits::OnKeys | Waits::OnSource => timeout_ms(args.last()?).ok(),
             Waits::OnCounted => timeout_ms(args.first()?).ok(),
-            Waits::OnStreams => {
-                let is = |arg: &&[u8], word: &[u8]| arg.eq_ignore_ascii_case(word);
-                let options = args.iter().take_while(|arg| !is(arg, b"streams"));
-                let place = options.enumerate().position(|(_, arg)| is(&arg, b"block"))?;
-                u64::try_from(parse_i64(args.get(place + 1)?)?).ok()
-            }
+            Waits::OnStreams => streams::block_ms(args),
         }
     }
 }

@@ -21,7 +21,11 @@ fn is_known_difference(args: &[Vec<u8>], ours: &str, theirs: &str) -> bool {
     // Redis remembers how a value came about: what APPEND, SETRANGE or INCRBYFLOAT made is raw or
     // embstr, even if it reads as a number or is short. Here the encoding follows from the value,
     // and the count of owners from the encoding. Nobody keeps the time of the last access.
-    if is_object(b"encoding") || is_object(b"refcount") || is_object(b"idletime") {
+    let is_string = |reply: &str| matches!(reply, "\"int\"" | "\"embstr\"" | "\"raw\"");
+    if is_object(b"encoding") {
+        return is_string(ours) && is_string(theirs);
+    }
+    if is_object(b"refcount") || is_object(b"idletime") {
         return ours != "null" && theirs != "null" && !ours.starts_with("ERR");
     }
     // Here COPY is that of a cluster, where there is one database.
@@ -30,7 +34,8 @@ fn is_known_difference(args: &[Vec<u8>], ours: &str, theirs: &str) -> bool {
     }
     // The order of keys is another, and so is what is next in it; chance is another.
     let is_reply = |reply: &str| !reply.starts_with("ERR") && reply != "null";
-    let is_order = matches!(&name[..], b"randomkey" | b"scan" | b"hrandfield" | b"hscan");
+    let is_order =
+        matches!(&name[..], b"randomkey" | b"scan" | b"hrandfield" | b"hscan" | b"sscan");
     is_order && is_reply(ours) && is_reply(theirs)
 }
 
@@ -280,6 +285,12 @@ fn comparable(name: &[u8], reply: Reply) -> String {
         }
         b"hgetall" => return show(&in_order(reply, 2)),
         b"xinfo" | b"xpending" => return show(&without_times(reply)),
+        // By chance: only how many there are.
+        b"spop" | b"srandmember" => match reply {
+            Reply::Array(items) => return format!("{} members", items.len()),
+            Reply::Bulk(_) => return "a member".to_owned(),
+            reply => return show(&reply),
+        },
         _ => return show(&reply),
     };
     match reply {

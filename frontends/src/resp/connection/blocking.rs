@@ -109,6 +109,8 @@ where
                 let stopping = Error::Unavailable(Unavailable::Stopping);
                 errors::reply(&stopping, &self.cluster, slot)
             }
+            // Whatever the command says in a transaction, at the end of its time Redis says this.
+            Ok(reply) if is_nothing(&reply) => Reply::NullArray,
             Ok(reply) => reply,
             Err(error) => errors::reply(&error, &self.cluster, slot),
         };

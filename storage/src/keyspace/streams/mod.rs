@@ -22,10 +22,11 @@ mod tests;
 mod trim;
 mod value;
 
-use super::command::{Args, Begin, Find, Flags as F, KeySpec, Spec, at, from};
+use super::command::{Args, Begin, Find, Flags as F, KeySpec, Spec, WHOLE, at, from};
 use super::number::{self, integer};
 use super::reply::{NO_SUCH_KEY, SYNTAX, until_nul};
 use super::sequence::Sharer;
+use super::waits::Waits;
 use super::{Reader, Reply, Writer};
 use add::{xadd, xtrim};
 use claim::{xautoclaim, xclaim};
@@ -34,7 +35,7 @@ use id::Id;
 use info::xinfo;
 use pending::{xack, xpending};
 #[allow(unused_imports, reason = "for those who wait, of whom there are none yet")]
-pub(super) use read::{block_ms, pinned};
+pub(super) use read::{block_ms, group as group_of, pinned};
 use read::{xread, xreadgroup};
 pub(super) use value::Stream;
 use value::show;
@@ -86,24 +87,30 @@ pub(super) const ROWS: &[Spec] = &[
     Spec::read(322, "xpending", -3, xpending)
         .with(&[F::CAT_STREAM])
         .keys_at(1, 1, 1)
+        .walks(WHOLE)
         .doc("stream", "5.0.0")
         .tips(&["nondeterministic_output"]),
     Spec::read(323, "xrange", -4, xrange)
         .with(&[F::CAT_STREAM])
         .keys_at(1, 1, 1)
+        .walks(WHOLE)
         .doc("stream", "5.0.0"),
     Spec::read(324, "xread", -4, xread)
         .with(&[F::BLOCKING, F::MOVABLEKEYS, F::CAT_STREAM])
         .more_keys(&[behind_streams(1)])
+        .waits(Waits::OnStreams)
+        .walks(WHOLE)
         .doc("stream", "5.0.0"),
     Spec::write(325, "xreadgroup", -7, xreadgroup)
         .with(&[F::BLOCKING, F::MOVABLEKEYS, F::CAT_STREAM])
         .more_keys(&[behind_streams(4)])
+        .waits(Waits::OnStreams)
         .doc("stream", "5.0.0")
         .validated_by(|args| read::Call::parse(args, true).map(drop)),
     Spec::read(326, "xrevrange", -4, xrevrange)
         .with(&[F::CAT_STREAM])
         .keys_at(1, 1, 1)
+        .walks(WHOLE)
         .doc("stream", "5.0.0"),
     Spec::write(327, "xsetid", -3, xsetid)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STREAM])

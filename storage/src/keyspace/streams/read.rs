@@ -102,14 +102,17 @@ fn only_in_group(option: &str) -> Reply {
 
 /// Returns for how many milliseconds a call of XREAD or XREADGROUP is to wait, if it is; zero: for
 /// ever.
-#[allow(dead_code, reason = "for those who wait, of whom there are none yet")]
 pub(in super::super) fn block_ms(args: &[&[u8]]) -> Option<u64> {
     read_either(args)?.block_ms
 }
 
+/// Returns the group for which a call reads, if it does for one.
+pub(in super::super) fn group<'a>(args: &[&'a [u8]]) -> Option<&'a [u8]> {
+    read_either(args)?.group.map(|[group, _]| group)
+}
+
 /// Returns the arguments of a call of XREAD with each `$` replaced by the last ID of its stream as
 /// it is now, so that the same call can be made again later.
-#[allow(dead_code, reason = "for those who wait, of whom there are none yet")]
 pub(in super::super) fn pinned(reader: &Reader<'_>, args: &[&[u8]]) -> Vec<Vec<u8>> {
     let mut pinned: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
     let Some(call) = read_either(args).filter(|call| call.group.is_none()) else { return pinned };
