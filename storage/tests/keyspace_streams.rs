@@ -359,9 +359,18 @@ fn random_commands_are_answered_as_by_redis() {
 fn trimming_about_is_as_by_redis() {
     let Some(mut pair) = Pair::start() else { return };
     let shapes = [
-        "XADD k i a 1", "XADD k i a 1", "XADD k i a 1", "XADD k i a 1", "XADD k i a 1",
-        "XADD k MAXLEN ~ m i a 1", "XADD k MAXLEN ~ m LIMIT m i a 1", "XTRIM k MAXLEN ~ m",
-        "XTRIM k MINID ~ j", "XTRIM k MINID ~ j LIMIT m", "XTRIM k MAXLEN ~ m LIMIT 0", "XLEN k",
+        "XADD k i a 1",
+        "XADD k i a 1",
+        "XADD k i a 1",
+        "XADD k i a 1",
+        "XADD k i a 1",
+        "XADD k MAXLEN ~ m i a 1",
+        "XADD k MAXLEN ~ m LIMIT m i a 1",
+        "XTRIM k MAXLEN ~ m",
+        "XTRIM k MINID ~ j",
+        "XTRIM k MINID ~ j LIMIT m",
+        "XTRIM k MAXLEN ~ m LIMIT 0",
+        "XLEN k",
         "XINFO STREAM k",
     ];
     let mut last = 3;

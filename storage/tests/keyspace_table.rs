@@ -67,7 +67,7 @@ fn numbers_in_the_log_never_change() {
          21=incrbyfloat 22=lcs 64=del 65=unlink 66=exists 67=type 68=touch 69=keys 70=scan \
          71=randomkey 72=rename 73=renamenx 74=copy 75=object 96=expire 97=pexpire 98=expireat \
          99=pexpireat 100=ttl 101=pttl 102=expiretime 103=pexpiretime 104=persist 112=dbsize \
-         113=flushall 114=flushdb 128=http.put 129=http.get 130=http.delete 131=http.list \
+         113=flushall 114=flushdb 115=memory 128=http.put 129=http.get 130=http.delete 131=http.list \
          132=slot.count 133=slot.keys 134=watch.see 135=watch.guard 160=hdel 161=hexists 162=hget 163=hgetall 164=hincrby \
          165=hincrbyfloat 166=hkeys 167=hlen 168=hmget 169=hmset 170=hrandfield 171=hscan 172=hset \
          173=hsetnx 174=hstrlen 175=hvals 192=blmove 193=blmpop 194=blpop 195=brpop \

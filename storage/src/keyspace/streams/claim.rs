@@ -48,7 +48,8 @@ impl Options {
         while let Some(option) = args.next() {
             let number = |text: &[u8]| {
                 let name = String::from_utf8_lossy(option).to_ascii_uppercase();
-                let error = || Reply::error(format!("ERR Invalid {name} option argument for XCLAIM"));
+                let error =
+                    || Reply::error(format!("ERR Invalid {name} option argument for XCLAIM"));
                 parse_i64(text).ok_or_else(error)
             };
             match (upper(option, &mut [0; 16]), args.as_slice()) {

@@ -18,7 +18,12 @@ enum Step {
     Add(u64),
     Remove(u64),
     See(usize),
-    Deliver { id: u64, consumer: usize, time: u64, count: i64 },
+    Deliver {
+        id: u64,
+        consumer: usize,
+        time: u64,
+        count: i64,
+    },
     Acknowledge(u64),
     RemoveConsumer(usize),
     RemoveGroup,
