@@ -172,6 +172,7 @@ const SHAPES: &[&str] = &[
     "OBJECT FREQ k",
     "OBJECT IDLETIME k",
     "OBJECT nonsense k",
+    "MEMORY USAGE none SAMPLES n",
     "OBJECT ENCODING",
     "FLUSHALL f",
     "SETRANGE k o v",

@@ -76,6 +76,36 @@ fn copying() {
 }
 
 #[test]
+fn memory_grows_with_what_is_held() {
+    let mut db = Db::new();
+    for (command, reply) in [
+        ("MEMORY USAGE none", "null"),
+        ("MEMORY USAGE none SAMPLES -1", "ERR syntax error"),
+        ("MEMORY USAGE none SAMPLES", "ERR syntax error"),
+        ("MEMORY USAGE none SAMPLES x", "ERR value is not an integer or out of range"),
+        ("MEMORY USAGE none x 1", "ERR syntax error"),
+        ("MEMORY USAGE", "ERR wrong number of arguments for 'memory|usage' command"),
+        ("MEMORY nonsense k", "ERR unknown subcommand 'nonsense'. Try MEMORY HELP."),
+    ] {
+        assert_eq!(db.run(command), reply, "{command}");
+    }
+    let mut usage = |command: &str| {
+        db.run(command);
+        db.run("MEMORY USAGE k samples 0").parse::<usize>().unwrap()
+    };
+    let sizes = [
+        usage("SET k abc"),
+        usage("APPEND k defghi"),
+        usage("SETRANGE k 5000 x"),
+        usage("SETRANGE k 6000 x"),
+    ];
+    assert!(sizes.is_sorted_by(|a, b| a < b) && sizes[0] > 3 && sizes[3] < 6300, "{sizes:?}");
+    usage("DEL k");
+    let (one, two) = (usage("HSET k a 1"), usage("HSET k b 2"));
+    assert!(one < two && two < 300, "{one} {two}");
+}
+
+#[test]
 fn objects() {
     script(
         r#"

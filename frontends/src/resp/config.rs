@@ -139,6 +139,7 @@ const NOTED: &[(&str, &str, Kind)] = &[
     ("client-query-buffer-limit", "16777216", Kind::Memory(1 << 20)),
     ("hash-max-listpack-entries", "512", COUNT),
     ("hash-max-listpack-value", "64", SIZE),
+    ("hll-sparse-max-bytes", "3000", SIZE),
     ("latency-monitor-threshold", "0", COUNT),
     ("latency-tracking", "no", Kind::YesNo),
     ("list-compress-depth", "0", COUNT_32),

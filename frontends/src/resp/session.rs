@@ -156,6 +156,7 @@ impl Session {
             "time" => time(),
             "lolwut" => lolwut(server.options.version, args),
             "object" => help(OBJECT_HELP),
+            "memory" => help(MEMORY_HELP),
             "client" => {
                 self.note(client);
                 return client::run(self, server, client, subcommand, args);
@@ -296,6 +297,15 @@ const OBJECT_HELP: &[&str] = &[
     "REFCOUNT <key>",
     "    Return the number of references of the value associated with the specified",
     "    <key>.",
+    "HELP",
+    "    Prints this help.",
+];
+
+const MEMORY_HELP: &[&str] = &[
+    "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "USAGE <key> [SAMPLES <count>]",
+    "    Return about how many bytes the <key> and its value take. All of the value is",
+    "    counted, whatever the <count>.",
     "HELP",
     "    Prints this help.",
 ];

@@ -1,7 +1,7 @@
-//! Keys, whatever they hold: DEL, EXISTS, RENAME, COPY, OBJECT and their like. KEYS and SCAN are in
-//! [`scan`](super::scan).
+//! Keys, whatever they hold: DEL, EXISTS, RENAME, COPY, OBJECT, MEMORY and their like. KEYS and
+//! SCAN are in [`scan`](super::scan).
 
-use super::command::{Args, Flags as F, Spec, at, from, upper};
+use super::command::{Args, Flags as F, Spec, WHOLE, at, from, upper};
 use super::container;
 use super::number::{self, integer, parse_i64};
 use super::reply::{NO_SUCH_KEY, SYNTAX};
@@ -69,6 +69,20 @@ pub(super) const ROWS: &[Spec] = &[
         .doc("generic", "6.2.0")
         .validated_by(|args| may_replace(args).map(drop)),
     Spec::read(75, "object", -2, object).flags_only(&[]).doc("generic", "2.2.3").contains(OBJECT),
+    Spec::read(115, "memory", -2, memory)
+        .flags_only(&[])
+        .walks(WHOLE)
+        .doc("server", "4.0.0")
+        .contains(MEMORY),
+];
+
+const MEMORY: &[Spec] = &[
+    Spec::session("memory|help", 2).with(&[F::LOADING, F::STALE]).doc("server", "4.0.0"),
+    Spec::session("memory|usage", -3)
+        .with(&[F::READONLY])
+        .keys_at(2, 2, 1)
+        .key_flags(&["RO"])
+        .doc("server", "4.0.0"),
 ];
 
 const OBJECT: &[Spec] = &[
@@ -227,4 +241,19 @@ fn owners(value: Value<'_>) -> i64 {
         },
         Value::Collection(_) => 1,
     }
+}
+
+/// MEMORY USAGE key [SAMPLES count]. All of a value is counted, however many samples are asked for.
+fn memory(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
+    container::subcommand("memory", MEMORY, args.from(0))?;
+    let mut options = args.from(2).iter();
+    while let Some(option) = options.next() {
+        let (b"SAMPLES", Some(count)) = (upper(option, &mut [0; 16]), options.next()) else {
+            return Err(SYNTAX);
+        };
+        if integer(count)? < 0 {
+            return Err(SYNTAX);
+        }
+    }
+    Ok(reader.get(args.at(1)).map_or(Reply::Null, |item| number::reply(item.memory_bytes())))
 }

@@ -114,6 +114,13 @@ impl Item {
         }
     }
 
+    /// Returns how many bytes it takes about, without what the allocator adds.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let apart = self.head().apart.as_ref();
+        let value = apart.map_or(0, |value| size_of::<Owned>() + value.as_value().content_bytes());
+        size_of::<Self>() + size_of::<Head>() + self.record.slice.len() + value
+    }
+
     /// Returns the index of the entry that wrote the value.
     pub(super) fn version(&self) -> Index {
         self.head().version

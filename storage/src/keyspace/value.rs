@@ -125,6 +125,19 @@ impl Value<'_> {
         }
     }
 
+    /// Returns how many bytes the content has, as it is written.
+    pub(super) fn content_bytes(self) -> usize {
+        match self {
+            Self::Str(bytes) => bytes.as_bytes().len(),
+            Self::Collection(collection) => {
+                let mut counter = Counter(0);
+                let written = collection.content().write_to(&mut counter);
+                written.expect("a counter takes all that is written to it");
+                counter.0
+            }
+        }
+    }
+
     /// Returns a hash of the content.
     pub(super) fn digest(self) -> u128 {
         match self {
@@ -149,6 +162,20 @@ impl Owned {
             TAG_STRING => Ok(Self::Str(read_bytes(input, MAX_VALUE_BYTES)?.into())),
             _ => Collection::read_from(tag, input).map(Self::Collection),
         }
+    }
+}
+
+/// Counts the bytes that are written to it.
+struct Counter(usize);
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
