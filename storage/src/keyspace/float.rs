@@ -9,6 +9,7 @@
 use std::cmp::Ordering;
 
 mod big;
+pub(super) mod double;
 use big::Big;
 
 /// The longest text that Redis takes for a number.
@@ -91,6 +92,30 @@ impl Extended {
     }
 }
 
+impl Extended {
+    /// Returns the number times a thousand, and up to the next whole one; `None` beyond 64 bits.
+    pub(super) fn thousandfold(&self) -> Option<i64> {
+        let &Self::Finite { is_negative, significand, exponent } = self else { return None };
+        let Self::Finite { significand, exponent, .. } =
+            round(is_negative, u128::from(significand) * 1000, exponent)?
+        else {
+            return None;
+        };
+        // All 64 bits of the significand are in use, so nothing above them is left for more.
+        let magnitude = match exponent {
+            0.. if significand > 0 => return None,
+            -127..0 => {
+                let (value, shift) = (u128::from(significand), exponent.unsigned_abs());
+                let whole = value >> shift;
+                whole + u128::from(!is_negative && whole << shift != value)
+            }
+            _ => u128::from(!is_negative && significand > 0),
+        };
+        let whole = i64::try_from(magnitude).ok()?;
+        Some(if is_negative { -whole } else { whole })
+    }
+}
+
 /// Shifts right; any bit that is lost sets the last one, so that rounding later still goes the
 /// right way.
 fn shift_right(value: u128, bits: i32) -> u128 {
@@ -107,11 +132,16 @@ fn shift_right(value: u128, bits: i32) -> u128 {
 fn round(is_negative: bool, value: u128, exponent: i32) -> Option<Extended> {
     let length = 128 - value.leading_zeros() as i32;
     let drop = (length - PRECISION).max(EXPONENT_MIN - exponent).max(0);
+    normalized(is_negative, half_even(value, drop), exponent + drop)
+}
+
+/// Shifts right by some bits, and rounds what is lost, half to even.
+fn half_even(value: u128, drop: i32) -> u128 {
     let kept = if drop < 128 { value >> drop } else { 0 };
     let half = if (1..=128).contains(&drop) { 1u128 << (drop - 1) } else { 0 };
     let lost = if drop < 128 { value - (kept << drop) } else { value };
     let is_up = drop <= 128 && drop > 0 && (lost > half || (lost == half && kept & 1 == 1));
-    normalized(is_negative, kept + u128::from(is_up), exponent + drop)
+    kept + u128::from(is_up)
 }
 
 fn normalized(is_negative: bool, value: u128, exponent: i32) -> Option<Extended> {
