@@ -70,7 +70,13 @@ fn numbers_in_the_log_never_change() {
          113=flushall 114=flushdb 128=http.put 129=http.get 130=http.delete 131=http.list \
          132=slot.count 133=slot.keys 160=hdel 161=hexists 162=hget 163=hgetall 164=hincrby \
          165=hincrbyfloat 166=hkeys 167=hlen 168=hmget 169=hmset 170=hrandfield 171=hscan 172=hset \
-         173=hsetnx 174=hstrlen 175=hvals"
+         173=hsetnx 174=hstrlen 175=hvals 256=bzmpop 257=bzpopmax 258=bzpopmin 259=zadd 260=zcard \
+         261=zcount 262=zdiff 263=zdiffstore 264=zincrby 265=zinter 266=zintercard \
+         267=zinterstore 268=zlexcount 269=zmpop 270=zmscore 271=zpopmax 272=zpopmin \
+         273=zrandmember 274=zrange 275=zrangebylex 276=zrangebyscore 277=zrangestore 278=zrank \
+         279=zrem 280=zremrangebylex 281=zremrangebyrank 282=zremrangebyscore 283=zrevrange \
+         284=zrevrangebylex 285=zrevrangebyscore 286=zrevrank 287=zscan 288=zscore 289=zunion \
+         290=zunionstore"
     );
 }
 

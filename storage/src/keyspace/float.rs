@@ -93,26 +93,24 @@ impl Extended {
 }
 
 impl Extended {
-    /// Returns the number times a thousand, and up to the next whole one; `None` beyond 64 bits.
-    pub(super) fn thousandfold(&self) -> Option<i64> {
+    /// Returns the product, if it is a number.
+    pub(super) fn times(&self, factor: u32) -> Option<Self> {
         let &Self::Finite { is_negative, significand, exponent } = self else { return None };
-        let Self::Finite { significand, exponent, .. } =
-            round(is_negative, u128::from(significand) * 1000, exponent)?
-        else {
-            return None;
-        };
-        // All 64 bits of the significand are in use, so nothing above them is left for more.
-        let magnitude = match exponent {
-            0.. if significand > 0 => return None,
-            -127..0 => {
-                let (value, shift) = (u128::from(significand), exponent.unsigned_abs());
-                let whole = value >> shift;
-                whole + u128::from(!is_negative && whole << shift != value)
-            }
-            _ => u128::from(!is_negative && significand > 0),
-        };
-        let whole = i64::try_from(magnitude).ok()?;
-        Some(if is_negative { -whole } else { whole })
+        round(is_negative, u128::from(significand) * u128::from(factor), exponent)
+    }
+
+    /// Returns the least whole number that is not less, if it is one of 64 bits.
+    pub(super) fn ceil(&self) -> Option<i64> {
+        let &Self::Finite { is_negative, significand, exponent } = self else { return None };
+        if exponent >= 0 {
+            // The highest bit is set, so that there is no room for a sign.
+            return (significand == 0).then_some(0);
+        }
+        let shift = exponent.unsigned_abs();
+        let whole = significand.checked_shr(shift).unwrap_or(0);
+        let has_rest = whole.checked_shl(shift) != Some(significand);
+        let magnitude = i64::try_from(whole).ok()?;
+        if is_negative { Some(-magnitude) } else { magnitude.checked_add(i64::from(has_rest)) }
     }
 }
 

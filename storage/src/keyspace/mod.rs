@@ -12,7 +12,6 @@
 //!   `value`: what a key holds
 //! - `strings`, `generic`, `scan`, `expire`, `server`, [`http`], [`slots`]: rows and handlers ·
 //!   `session`: rows alone
-//! - `timeout`: how long a command may wait
 //! - `snapshot`: all of it as bytes, and its digest · [`changes`]: which keys an entry changed
 //!
 //! The time in the log never runs backwards: entry by entry, `now = max(now, entry's time)`. A key

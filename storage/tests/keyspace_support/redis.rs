@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use raftkv_storage::keyspace::Reply;
-use raftkv_storage::keyspace::command::lookup;
+use raftkv_storage::keyspace::command::{Flags, lookup};
 use raftkv_storage::keyspace::reply::double_text;
 use tempfile::TempDir;
 
@@ -21,7 +21,11 @@ fn is_known_difference(args: &[Vec<u8>], ours: &str, theirs: &str) -> bool {
     // Redis remembers how a value came about: what APPEND, SETRANGE or INCRBYFLOAT made is raw or
     // embstr, even if it reads as a number or is short. Here the encoding follows from the value,
     // and the count of owners from the encoding. Nobody keeps the time of the last access.
-    if is_object(b"encoding") || is_object(b"refcount") || is_object(b"idletime") {
+    let is_string = |encoding| matches!(encoding, "\"int\"" | "\"embstr\"" | "\"raw\"");
+    if is_object(b"encoding") {
+        return is_string(ours) && is_string(theirs);
+    }
+    if is_object(b"refcount") || is_object(b"idletime") {
         return ours != "null" && theirs != "null" && !ours.starts_with("ERR");
     }
     // Here COPY is that of a cluster, where there is one database.
@@ -30,7 +34,10 @@ fn is_known_difference(args: &[Vec<u8>], ours: &str, theirs: &str) -> bool {
     }
     // The order of keys is another, and so is what is next in it; chance is another.
     let is_reply = |reply: &str| !reply.starts_with("ERR") && reply != "null";
-    let is_order = matches!(&name[..], b"randomkey" | b"scan" | b"hrandfield" | b"hscan");
+    let is_order = matches!(
+        &name[..],
+        b"randomkey" | b"scan" | b"hrandfield" | b"hscan" | b"zrandmember" | b"zscan"
+    );
     is_order && is_reply(ours) && is_reply(theirs)
 }
 
@@ -83,6 +90,16 @@ impl Redis {
         }
         self.stream.get_mut().write_all(&request).expect("redis reads");
         self.reply()
+    }
+
+    /// Sends a command inside MULTI, where one that would wait answers at once.
+    fn attempt(&mut self, args: &[Vec<u8>]) -> Reply {
+        self.reply_to(&split("MULTI"));
+        let queued = self.reply_to(args);
+        match self.reply_to(&split("EXEC")) {
+            Reply::Array(mut replies) => replies.pop().expect("a command was queued"),
+            _ => queued,
+        }
     }
 
     /// Sends requests of which the last is QUIT, and returns all that is answered, byte for byte.
@@ -153,7 +170,11 @@ impl Pair {
         self.db.now = clock_ms();
         let spec = lookup(&args[0]).expect("a command of ours");
         // Deadlines are compared to the second, as the two do not see the same millisecond.
-        let theirs = comparable(&args[0], self.redis.reply_to(args));
+        let theirs = match spec.flags.contains(Flags::BLOCKING) {
+            true => self.redis.attempt(args),
+            false => self.redis.reply_to(args),
+        };
+        let theirs = comparable(&args[0], theirs);
         self.answered_ms = clock_ms();
         let slices: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
         let ours = comparable(&args[0], flat(self.db.call(&slices)));

@@ -90,3 +90,76 @@ fn round(value: u128, exponent: i64) -> f64 {
 fn power_of_two(exponent: i32) -> f64 {
     f64::from_bits(((exponent + 1023) as u64) << 52)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_numbers_as_in_c() {
+        for (text, number) in [
+            ("1e3", 1000.0),
+            ("+.5", 0.5),
+            ("5.", 5.0),
+            ("-0", -0.0),
+            ("0e999", 0.0),
+            ("iNf", f64::INFINITY),
+            ("-infinity", f64::NEG_INFINITY),
+            ("4e-324", f64::from_bits(1)),
+            ("0x10", 16.0),
+            ("-0X.8p+1", -1.0),
+            ("0x1p-1074", f64::from_bits(1)),
+            ("0x1.8p-1075", f64::from_bits(1)),
+            ("0x1.00000000000008p0", 1.0),
+            ("0x1.00000000000008000000000000000000000000001p0", 1.0 + f64::EPSILON),
+            ("0x1.00000000000018p0", 1.0 + 2.0 * f64::EPSILON),
+            ("0x1.fffffffffffffp1023", f64::MAX),
+        ] {
+            let bits = parse(text.as_bytes()).map(f64::to_bits);
+            assert_eq!(bits, Some(number.to_bits()), "{text}");
+        }
+        for text in [
+            "",
+            ".",
+            "e5",
+            "1e",
+            "1x",
+            " 1",
+            "1 ",
+            "nan",
+            "-nan",
+            "0x",
+            "0x.",
+            "0x1p",
+            "+-1",
+            "1\0",
+            "1e400",
+            "-1e400",
+            "1e-400",
+            "0x1p1024",
+            "0x1.fffffffffffff8p1023",
+            "0x1p-1075",
+            "0x1p-99999",
+            "infinit",
+        ] {
+            assert_eq!(parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn bounds_are_read_more_kindly() {
+        for (text, number) in [
+            ("", 0.0),
+            (" \t1", 1.0),
+            ("1\0nonsense", 1.0),
+            ("1e400", f64::INFINITY),
+            ("-0x1p9999", f64::NEG_INFINITY),
+            ("1e-400", 0.0),
+        ] {
+            assert_eq!(parse_bound(text.as_bytes()), Some(number), "{text}");
+        }
+        for text in [" ", "nan", "1 ", "(1"] {
+            assert_eq!(parse_bound(text.as_bytes()), None, "{text}");
+        }
+    }
+}

@@ -17,7 +17,7 @@ use super::command::{Args, Flags as F, KeySpec, Spec, at};
 use super::members;
 use super::number::{self, parse_i64};
 use super::random::Random;
-use super::reply::{NOT_AN_INTEGER, SYNTAX, double_text};
+use super::reply::{SYNTAX, double_text};
 use super::scan;
 use super::sequence::Sharer;
 use super::value::Value;
@@ -241,9 +241,8 @@ fn numbered_keys<'s, 'a>(
 
 /// Reads a count of members that may be zero.
 fn positive(text: &[u8]) -> Result<usize, Reply> {
-    let count = parse_i64(text).ok_or(NOT_AN_INTEGER)?;
-    let error = Reply::error("ERR value is out of range, must be positive");
-    usize::try_from(count).map_err(|_| error)
+    let count = parse_i64(text).and_then(|count| usize::try_from(count).ok());
+    count.ok_or(Reply::error("ERR value is out of range, must be positive"))
 }
 
 fn zcard(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
@@ -323,18 +322,13 @@ fn remove_range(writer: &mut Writer<'_>, args: &Args<'_>, by: By) -> Result<Repl
 /// With a count, so many members: different ones, or, if it is negative, each drawn from all.
 fn zrandmember(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let mut random = Random::new(reader.seed);
-    let [count, options @ ..] = args.from(1) else {
+    if args.len() == 1 {
         let zset = reader.kind::<Zset>(args.at(0))?;
         let member = zset.and_then(|zset| zset.at(random.below(zset.len())));
         let name = member.map(|member| member.share_name(&mut Sharer::default()));
         return Ok(name.map_or(Reply::Null, Reply::Bulk));
-    };
-    let count = members::draw_count(count)?;
-    let with_scores = match options {
-        [] => false,
-        [option] if option.eq_ignore_ascii_case(b"withscores") => true,
-        _ => return Err(SYNTAX),
-    };
+    }
+    let (count, with_scores) = members::draw_options(args.from(1), b"withscores")?;
     let Some(zset) = reader.kind::<Zset>(args.at(0))? else { return Ok(Reply::Array(Vec::new())) };
     let places = random.draw(count, zset.len()).into_iter();
     Ok(show::reply(places.filter_map(|place| zset.at(place)), with_scores))
@@ -374,6 +368,6 @@ fn zscan(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
 /// whole has no exponent.
 fn small_score_text(score: f64) -> String {
     const WHOLE_MAX: f64 = (1u64 << 62) as f64;
-    let is_whole = score.trunc() == score && score.abs() <= WHOLE_MAX && score != 0.0;
+    let is_whole = score.trunc() == score && score.abs() <= WHOLE_MAX;
     if is_whole { (score as i64).to_string() } else { double_text(score) }
 }

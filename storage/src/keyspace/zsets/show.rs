@@ -38,7 +38,6 @@ impl<'a> Request<'a> {
     /// Reads the arguments from the key on.
     fn parse(args: &[&'a [u8]], mut form: Form) -> Result<Self, Reply> {
         let (mut offset, mut limit, mut with_scores) = (0, -1, false);
-        let is_open = form;
         let mut options = from(args, 3).iter();
         while let Some(option) = options.next() {
             match upper(option, &mut [0; 16]) {
@@ -47,8 +46,8 @@ impl<'a> Request<'a> {
                     let mut next = || integer(options.next().copied().unwrap_or_default());
                     (offset, limit) = (next()?, next()?);
                 }
-                b"REV" if is_open.is_back.is_none() => form.is_back = Some(true),
-                // Of both the first counts, and the second is one too many.
+                // What is settled must not be said again.
+                b"REV" if form.is_back.is_none() => form.is_back = Some(true),
                 b"BYLEX" if form.by.is_none() => form.by = Some(By::Name),
                 b"BYSCORE" if form.by.is_none() => form.by = Some(By::Score),
                 _ => return Err(SYNTAX),
@@ -65,6 +64,10 @@ impl<'a> Request<'a> {
             return Err(Reply::error(
                 "ERR syntax error, WITHSCORES not supported in combination with BYLEX",
             ));
+        }
+        if by == By::Rank {
+            // Here "LIMIT n -1" is allowed, and nothing.
+            offset = 0;
         }
         let (mut min, mut max) = (at(args, 1), at(args, 2));
         if is_back && by != By::Rank {

@@ -10,7 +10,8 @@
 //! [`SMALL_BYTES_MAX`] bytes, they are also kept in the order of `members`, and stay so. A snapshot
 //! has those by score alone, behind a byte that tells whether there are others.
 //!
-//! No score is NaN. Minus zero is a score of its own that a client can see; it is equal to zero.
+//! No score is NaN. In a large set minus zero is a score of its own that a client can see, though it
+//! is equal to zero; in a small one it becomes zero, again as in Redis.
 
 use std::cmp::Ordering;
 use std::io::{self, Read, Write};
@@ -85,8 +86,21 @@ impl Zset {
         }
         if is_large || zset.len() > SMALL_MAX {
             zset.put_in_order();
+        } else {
+            zset.forget_minus_zero();
         }
         zset
+    }
+
+    /// Makes zeros of minus zeros, whose places are the same.
+    fn forget_minus_zero(&mut self) {
+        let start = self.partition_point(|score, _| score < 0.0);
+        for place in start..self.partition_point(|score, _| score <= 0.0) {
+            let zero = self.at(place).filter(|member| is_minus_zero(member.score));
+            if let Some(new) = zero.map(|member| entry(0.0, member.name())) {
+                self.by_score.replace(place, &new);
+            }
+        }
     }
 
     /// Returns the members in the order that cursors point into, once it is large.
@@ -140,7 +154,7 @@ impl Zset {
     }
 
     /// Gives a member a score.
-    pub(super) fn set(&mut self, name: &[u8], score: f64) {
+    pub(super) fn set(&mut self, name: &[u8], mut score: f64) {
         if let Some((place, _)) = self.locate(name) {
             self.by_score.remove(place);
         } else if name.len() > SMALL_BYTES_MAX || self.len() >= SMALL_MAX {
@@ -151,6 +165,9 @@ impl Zset {
                 Ok(place) => by_member.replace(place, &member_entry(name, score)),
                 Err(place) => by_member.insert(place, &member_entry(name, score)),
             }
+        }
+        if self.by_member.is_none() && is_minus_zero(score) {
+            score = 0.0;
         }
         let place = self.find(score, name).unwrap_or_else(|place| place);
         self.by_score.insert(place, &entry(score, name));
@@ -221,6 +238,10 @@ pub(in super::super) fn compare(a: (f64, &[u8]), b: (f64, &[u8])) -> Ordering {
     // Not by their bits: minus zero is equal to zero.
     let by_score = a.0.partial_cmp(&b.0).expect("no score is NaN");
     by_score.then_with(|| a.1.cmp(b.1))
+}
+
+fn is_minus_zero(score: f64) -> bool {
+    score == 0.0 && score.is_sign_negative()
 }
 
 fn entry(score: f64, name: &[u8]) -> Vec<u8> {
@@ -328,6 +349,9 @@ impl Zset {
         let is_small = self.by_member.is_none();
         if is_small && (self.len() >= SMALL_MAX || name.len() > SMALL_BYTES_MAX) {
             return Err(invalid("a sorted set that is too large to be small"));
+        }
+        if is_small && is_minus_zero(score) {
+            return Err(invalid("a small sorted set with a minus zero"));
         }
         if self.score(name).is_some() {
             return Err(invalid("a sorted set with a member twice"));
