@@ -72,6 +72,50 @@ const WRONG: &[(&str, &str)] = &[
     ("SPOP k abc", "ERR value is out of range, must be positive"),
     ("SPOP k -1", "ERR value is out of range, must be positive"),
     ("SPOP k abc 1", SYNTAX),
+    ("ZADD k NX 1", SYNTAX),
+    ("ZADD k 1 a 2", SYNTAX),
+    ("ZADD k NX CH", SYNTAX),
+    ("ZADD k NX XX abc a", "ERR XX and NX options at the same time are not compatible"),
+    ("ZADD k NX GT 1 a", GT_LT_NX),
+    ("ZADD k lt gt 1 a", GT_LT_NX),
+    ("ZADD k INCR 1 a x b", "ERR INCR option supports a single increment-element pair"),
+    ("ZADD k 1 a nan b", FLOAT),
+    ("ZINCRBY k NX a", SYNTAX),
+    ("ZINCRBY k 1e400 a", FLOAT),
+    ("ZPOPMIN k 1 2", SYNTAX),
+    ("ZPOPMIN k abc", "ERR value is out of range, must be positive"),
+    ("ZPOPMAX k -1", "ERR value is out of range, must be positive"),
+    ("BZPOPMIN k b abc", "ERR timeout is not a float or out of range"),
+    ("BZPOPMAX k -1", "ERR timeout is negative"),
+    ("ZMPOP 0 k MIN", "ERR numkeys should be greater than 0"),
+    ("ZMPOP abc k MIN", "ERR numkeys should be greater than 0"),
+    ("ZMPOP 2 k MIN", SYNTAX),
+    ("ZMPOP 1 k MID", SYNTAX),
+    ("ZMPOP 1 k MIN COUNT 0", "ERR count should be greater than 0"),
+    ("ZMPOP 1 k MIN COUNT 1 COUNT 1", SYNTAX),
+    ("BZMPOP abc 1 k MAX nonsense", SYNTAX),
+    ("BZMPOP abc 0 k MIN", "ERR numkeys should be greater than 0"),
+    ("BZMPOP -1 1 k MAX", "ERR timeout is negative"),
+    ("BZMPOP abc 1 k MAX COUNT 1", "ERR timeout is not a float or out of range"),
+    ("ZRANGESTORE b k 0 -1 WITHSCORES", SYNTAX),
+    ("ZRANGESTORE b k 0 -1 LIMIT 0", SYNTAX),
+    ("ZRANGESTORE b k 0 -1 LIMIT a 1", INTEGER),
+    ("ZRANGESTORE b k 0 -1 BYLEX BYSCORE", SYNTAX),
+    (
+        "ZRANGESTORE b k 0 -1 LIMIT 0 1",
+        "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
+    ),
+    ("ZRANGESTORE b k 0 abc", INTEGER),
+    ("ZRANGESTORE b k a b BYSCORE", "ERR min or max is not a float"),
+    ("ZRANGESTORE b k a b BYLEX", "ERR min or max not valid string range item"),
+    ("ZREMRANGEBYRANK k 0 abc", INTEGER),
+    ("ZREMRANGEBYSCORE k nan 1", "ERR min or max is not a float"),
+    ("ZREMRANGEBYLEX k - c", "ERR min or max not valid string range item"),
+    ("ZUNIONSTORE b abc k", INTEGER),
+    ("ZUNIONSTORE b 0 k", "ERR at least 1 input key is needed for 'zunionstore' command"),
+    ("ZINTERSTORE b 2 k", SYNTAX),
+    ("ZINTERSTORE b -1 k", "ERR at least 1 input key is needed for 'zinterstore' command"),
+    ("ZDIFFSTORE b 0 k", "ERR at least 1 input key is needed for 'zdiffstore' command"),
     ("COPY k b nonsense", SYNTAX),
     ("COPY k b DB", SYNTAX),
     ("COPY k b DB abc", INTEGER),
@@ -91,6 +135,8 @@ const WRONG: &[(&str, &str)] = &[
 ];
 const SYNTAX: &str = "ERR syntax error";
 const POSITIVE: &str = "ERR value is out of range, must be positive";
+const FLOAT: &str = "ERR value is not a valid float";
+const GT_LT_NX: &str = "ERR GT, LT, and/or NX options at the same time are not compatible";
 const INTEGER: &str = "ERR value is not an integer or out of range";
 
 /// Calls with which something may be wrong, as Redis finds when it has looked at the key.
@@ -100,6 +146,9 @@ const LATE: &[&str] = &[
     "INCRBYFLOAT k abc",
     "SETRANGE k 9223372036854775807 v",
     "INCRBY k 9223372036854775807",
+    "ZUNIONSTORE b 1 k nonsense",
+    "ZINTERSTORE b 1 k WEIGHTS abc",
+    "ZDIFFSTORE b 1 k WEIGHTS 1",
 ];
 
 /// Calls that depend on the clock: the time of the entry is for the entry to say.
@@ -210,7 +259,7 @@ proptest! {
         args in proptest::collection::vec(proptest::sample::select(vec![
             "k", "b", "0", "1", "-1", "100", "abc", "9223372036854775807", "9223372036854775",
             "5000000000000000000", "-9223372036854775808", "EX", "px", "EXAT", "PXAT", "NX", "xx",
-            "GT", "lt", "GET", "KEEPTTL", "PERSIST", "REPLACE", "DB", "SYNC", "",
+            "GT", "lt", "CH", "INCR", "MIN", "COUNT", "BYLEX", "LIMIT", "REV", "(1", "-", "2", "GET", "KEEPTTL", "PERSIST", "REPLACE", "DB", "SYNC", "",
         ]), 0..7),
         now in prop_oneof![Just(1), Just(1_700_000_000_000), Just(u64::MAX / 2)],
     ) {

@@ -82,6 +82,13 @@ fn numbers_in_the_log_never_change() {
             "224=sadd 225=scard 226=sdiff 227=sdiffstore 228=sinter 229=sintercard",
             "230=sinterstore 231=sismember 232=smembers 233=smismember 234=smove 235=spop",
             "236=srandmember 237=srem 238=sscan 239=sunion 240=sunionstore",
+            "256=bzmpop 257=bzpopmax 258=bzpopmin 259=zadd 260=zcard 261=zcount 262=zdiff",
+            "263=zdiffstore 264=zincrby 265=zinter 266=zintercard 267=zinterstore 268=zlexcount",
+            "269=zmpop 270=zmscore 271=zpopmax 272=zpopmin 273=zrandmember 274=zrange",
+            "275=zrangebylex 276=zrangebyscore 277=zrangestore 278=zrank 279=zrem",
+            "280=zremrangebylex 281=zremrangebyrank 282=zremrangebyscore 283=zrevrange",
+            "284=zrevrangebylex 285=zrevrangebyscore 286=zrevrank 287=zscan 288=zscore 289=zunion",
+            "290=zunionstore",
         ]
         .join(" ")
     );

@@ -9,6 +9,7 @@
 use std::cmp::Ordering;
 
 mod big;
+pub(super) mod double;
 use big::Big;
 
 /// The longest text that Redis takes for a number.
@@ -129,11 +130,16 @@ fn shift_right(value: u128, bits: i32) -> u128 {
 fn round(is_negative: bool, value: u128, exponent: i32) -> Option<Extended> {
     let length = 128 - value.leading_zeros() as i32;
     let drop = (length - PRECISION).max(EXPONENT_MIN - exponent).max(0);
+    normalized(is_negative, half_even(value, drop), exponent + drop)
+}
+
+/// Shifts right by some bits, and rounds what is lost, half to even.
+fn half_even(value: u128, drop: i32) -> u128 {
     let kept = if drop < 128 { value >> drop } else { 0 };
     let half = if (1..=128).contains(&drop) { 1u128 << (drop - 1) } else { 0 };
     let lost = if drop < 128 { value - (kept << drop) } else { value };
     let is_up = drop <= 128 && drop > 0 && (lost > half || (lost == half && kept & 1 == 1));
-    normalized(is_negative, kept + u128::from(is_up), exponent + drop)
+    kept + u128::from(is_up)
 }
 
 fn normalized(is_negative: bool, value: u128, exponent: i32) -> Option<Extended> {

@@ -15,7 +15,7 @@ use std::ops::Range;
 use super::hash;
 use super::number::integer;
 use super::random::Count;
-use super::reply::Reply;
+use super::reply::{Reply, SYNTAX};
 use super::sequence::Sequence;
 
 /// The bytes of the hash in front of each entry.
@@ -81,4 +81,23 @@ pub(super) fn draw_count(text: &[u8]) -> Result<Count, Reply> {
         return Err(Reply::error("ERR value is out of range"));
     }
     Ok(Count::Repeated(count.unsigned_abs() as usize))
+}
+
+/// Reads how many members HRANDFIELD or ZRANDMEMBER draw, and whether what belongs to them is shown
+/// too, as an option says.
+pub(super) fn draw_options(args: &[&[u8]], option: &[u8]) -> Result<(Count, bool), Reply> {
+    let (count, options) = args.split_first().ok_or(SYNTAX)?;
+    let count = draw_count(count)?;
+    let is_double = match options {
+        [] => false,
+        [word] if word.eq_ignore_ascii_case(option) => true,
+        _ => return Err(SYNTAX),
+    };
+    match count {
+        // Redis has to be able to count twice as many.
+        Count::Different(count) if is_double && count > i64::MAX as usize / 2 => {
+            Err(Reply::error("ERR value is out of range"))
+        }
+        count => Ok((count, is_double)),
+    }
 }

@@ -141,6 +141,7 @@ const fn error(text: &'static str) -> Reply {
 
 pub(super) const SYNTAX: Reply = error("ERR syntax error");
 pub(super) const NOT_AN_INTEGER: Reply = error("ERR value is not an integer or out of range");
+pub(super) const NOT_A_FLOAT: Reply = error("ERR value is not a valid float");
 pub(super) const WRONG_TYPE: Reply =
     error("WRONGTYPE Operation against a key holding the wrong kind of value");
 pub(super) const NO_SUCH_KEY: Reply = error("ERR no such key");

@@ -34,8 +34,10 @@ fn is_known_difference(args: &[Vec<u8>], ours: &str, theirs: &str) -> bool {
     }
     // The order of keys is another, and so is what is next in it; chance is another.
     let is_reply = |reply: &str| !reply.starts_with("ERR") && reply != "null";
-    let is_order =
-        matches!(&name[..], b"randomkey" | b"scan" | b"hrandfield" | b"hscan" | b"sscan");
+    let is_order = matches!(
+        &name[..],
+        b"randomkey" | b"scan" | b"hrandfield" | b"hscan" | b"sscan" | b"zrandmember" | b"zscan"
+    );
     is_order && is_reply(ours) && is_reply(theirs)
 }
 

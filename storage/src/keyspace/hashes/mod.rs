@@ -10,7 +10,7 @@ use super::float::Extended;
 use super::members;
 use super::number::{self, integer, parse_i64};
 use super::random::Random;
-use super::reply::{SYNTAX, wrong_arity};
+use super::reply::wrong_arity;
 use super::scan;
 use super::sequence::Sharer;
 use super::strings::extended;
@@ -263,17 +263,12 @@ fn hincrbyfloat(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply
 fn hrandfield(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let mut random = Random::new(reader.seed);
     let mut sharer = Sharer::default();
-    let [count, options @ ..] = args.from(1) else {
+    if args.len() == 1 {
         let hash = reader.kind::<Hash>(args.at(0))?;
         let field = hash.and_then(|hash| hash.at(random.below(hash.len())));
         return Ok(field.map_or(Reply::Null, |field| Part::Name.of(&field, &mut sharer)));
-    };
-    let count = members::draw_count(count)?;
-    let with_values = match options {
-        [] => false,
-        [option] if option.eq_ignore_ascii_case(b"withvalues") => true,
-        _ => return Err(SYNTAX),
-    };
+    }
+    let (count, with_values) = members::draw_options(args.from(1), b"withvalues")?;
     let Some(hash) = reader.kind::<Hash>(args.at(0))? else { return Ok(Reply::Array(Vec::new())) };
     let places = random.draw(count, hash.len());
     let fields = places.into_iter().filter_map(|place| hash.at(place));

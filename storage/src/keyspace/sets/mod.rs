@@ -7,7 +7,7 @@ mod algebra;
 mod value;
 
 use super::collection::Content;
-use super::command::{Args, Flags as F, KeySpec, Spec, from};
+use super::command::{Args, Flags as F, KeySpec, Spec, WHOLE, from};
 use super::members;
 use super::number::{self, parse_i64};
 use super::random::Random;
@@ -35,6 +35,7 @@ pub(super) const ROWS: &[Spec] = &[
     Spec::read(226, "sdiff", -2, sdiff)
         .with(&[F::CAT_SET])
         .keys_at(1, -1, 1)
+        .walks(WHOLE)
         .doc("set", "1.0.0")
         .tips(&["nondeterministic_output_order"]),
     Spec::write(227, "sdiffstore", -3, sdiffstore)
@@ -45,11 +46,13 @@ pub(super) const ROWS: &[Spec] = &[
     Spec::read(228, "sinter", -2, sinter)
         .with(&[F::CAT_SET])
         .keys_at(1, -1, 1)
+        .walks(WHOLE)
         .doc("set", "1.0.0")
         .tips(&["nondeterministic_output_order"]),
     Spec::read(229, "sintercard", -3, sintercard)
         .with(&[F::MOVABLEKEYS, F::CAT_SET])
         .more_keys(&[KeySpec::counted(1, "RO access")])
+        .walks(WHOLE)
         .doc("set", "7.0.0"),
     Spec::write(230, "sinterstore", -3, sinterstore)
         .with(&[F::DENYOOM, F::CAT_SET])
@@ -64,6 +67,7 @@ pub(super) const ROWS: &[Spec] = &[
     Spec::read(232, "smembers", 2, smembers)
         .with(&[F::CAT_SET])
         .keys_at(1, 1, 1)
+        .walks(WHOLE)
         .doc("set", "1.0.0")
         .tips(&["nondeterministic_output_order"]),
     Spec::read(233, "smismember", -3, smismember)
@@ -85,6 +89,7 @@ pub(super) const ROWS: &[Spec] = &[
     Spec::read(236, "srandmember", -2, srandmember)
         .with(&[F::CAT_SET])
         .keys_at(1, 1, 1)
+        .walks(WHOLE)
         .doc("set", "1.0.0")
         .tips(&["nondeterministic_output"]),
     Spec::write(237, "srem", -3, srem)
@@ -100,6 +105,7 @@ pub(super) const ROWS: &[Spec] = &[
     Spec::read(239, "sunion", -2, sunion)
         .with(&[F::CAT_SET])
         .keys_at(1, -1, 1)
+        .walks(WHOLE)
         .doc("set", "1.0.0")
         .tips(&["nondeterministic_output_order"]),
     Spec::write(240, "sunionstore", -3, sunionstore)

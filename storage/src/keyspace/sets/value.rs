@@ -36,7 +36,7 @@ pub(in super::super) struct Set {
 
 /// A member, where it lies.
 #[derive(Debug)]
-pub(super) enum Member<'a> {
+pub(in super::super) enum Member<'a> {
     /// Of a set of integers.
     Integer(i64),
     /// An entry of a table.
@@ -53,7 +53,7 @@ impl<'a> Member<'a> {
     }
 
     /// Returns the bytes of the member, to be kept.
-    pub(super) fn share(&self, sharer: &mut Sharer) -> Bytes {
+    pub(in super::super) fn share(&self, sharer: &mut Sharer) -> Bytes {
         match self {
             Self::Integer(number) => number.to_string().into(),
             Self::Entry(piece) => sharer.share(piece, HEAD_BYTES..piece.as_bytes().len()),
@@ -68,7 +68,7 @@ impl Set {
     }
 
     /// Returns whether it has a member.
-    pub(super) fn contains(&self, name: &[u8]) -> bool {
+    pub(in super::super) fn contains(&self, name: &[u8]) -> bool {
         self.find(name).is_some_and(|place| place.is_ok())
     }
 
@@ -78,7 +78,7 @@ impl Set {
     }
 
     /// Returns all members from a place on, in order.
-    pub(super) fn iter_from(&self, place: usize) -> impl Iterator<Item = Member<'_>> {
+    pub(in super::super) fn iter_from(&self, place: usize) -> impl Iterator<Item = Member<'_>> {
         self.entries.iter_from(place).map(|piece| self.member(piece))
     }
 

@@ -3,6 +3,7 @@
 use super::super::command::{Args, at};
 use super::super::float::Extended;
 use super::super::number::integer;
+use super::super::reply::NOT_A_FLOAT;
 use super::super::{Reply, Writer};
 
 pub(super) fn incr(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
@@ -54,5 +55,5 @@ pub(super) fn incrbyfloat(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Re
 
 /// Reads a floating-point number, or answers Redis' error.
 pub(in super::super) fn extended(text: &[u8]) -> Result<Extended, Reply> {
-    Extended::parse(text).ok_or(Reply::error("ERR value is not a valid float"))
+    Extended::parse(text).ok_or(NOT_A_FLOAT)
 }
