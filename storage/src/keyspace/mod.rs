@@ -27,6 +27,7 @@ pub mod command;
 mod container;
 mod database;
 mod expire;
+mod flags;
 mod float;
 mod generic;
 mod geo;
