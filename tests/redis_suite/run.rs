@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::known::Known;
-use crate::process::Cluster;
+use crate::process::{Cluster, free_port};
 use crate::report::{End, Report, Verdict};
 use crate::source::Source;
 
@@ -59,6 +59,9 @@ fn run(source: &Source, file: &str, skipped: &[&str], is_verbose: bool) -> Repor
     let mut command = Command::new("tclsh");
     command.arg("tests/test_helper.tcl").args(["--host", "127.0.0.1"]).args(OPTIONS);
     command.args(["--port", &node.resp.to_string()]).args(["--tags", TAGS]);
+    // Where the suite listens itself: 32 ports below, of which it takes the first that is free.
+    let base_port = u32::from(free_port()) + 32;
+    command.args(["--baseport", &base_port.to_string()]);
     command.args(["--timeout", &SILENCE.as_secs().to_string()]);
     command.arg("--skipfile").arg(&skip_file).args(["--single", file]);
     let output = output(command.current_dir(dir.path()), dir.path());
