@@ -132,6 +132,9 @@ async fn key_specs_say_what_becomes_of_each_key() {
         ("renamenx a b", "a RW access delete · b OW insert"),
         ("copy a b DB 1", "a RO access · b OW update"),
         ("lcs a b LEN", "a RO access · b RO access"),
+        ("bitop not a b", "a OW update · b RO access"),
+        ("bitfield a GET u8 0 overflow SAT", "a RO access"),
+        ("bitfield a GET u8 0 incrby u8 0 1", "a RW access update"),
     ] {
         let mut bytes = format!("*{}\r\n", expected.split(" · ").count());
         for key in expected.split(" · ") {
@@ -327,7 +330,11 @@ const CALLS: &str = "INFO nosuch|INFO get nosuch|DOCS nosuch|DOCS GET get|GETKEY
     GETKEYSANDFLAGS object encoding a|GETKEYSANDFLAGS object nosuch a|\
     GETKEYSANDFLAGS object help|GETKEYS object nosuch|GETKEYS object|GETKEYS ping|GETKEYS ping x|\
     GETKEYS nosuch x|GETKEYS get|GETKEYS get a b|GETKEYS client id|GETKEYSANDFLAGS getex a EX 1|\
-    GETKEYSANDFLAGS lcs a b LEN|GETKEYSANDFLAGS mget a b c|COUNT x|nosuch|HELP|LIST nosuch|\
+    GETKEYSANDFLAGS lcs a b LEN|GETKEYSANDFLAGS bitop and a b c|GETKEYSANDFLAGS bitfield a|\
+    GETKEYSANDFLAGS bitfield a get u8 0|GETKEYSANDFLAGS bitfield a overflow sat get u8 0|\
+    GETKEYSANDFLAGS bitfield a get u8 0 set u8 0 1|GETKEYSANDFLAGS bitfield a get u8|\
+    GETKEYSANDFLAGS bitfield a overflow|GETKEYSANDFLAGS bitfield a set u8 0|\
+    GETKEYSANDFLAGS mget a b c|COUNT x|nosuch|HELP|LIST nosuch|\
     LIST FILTERBY PATTERN|LIST FILTERBY MODULE x|LIST FILTERBY x y";
 
 #[tokio::test]

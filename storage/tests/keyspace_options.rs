@@ -45,6 +45,23 @@ const WRONG: &[(&str, &str)] = &[
     ("HMSET k f v f", "ERR wrong number of arguments for 'hmset' command"),
     ("HINCRBY k f 1.5", INTEGER),
     ("HINCRBYFLOAT k f abc", "ERR value is not a valid float"),
+    ("SETBIT k abc 1", BIT_OFFSET),
+    ("SETBIT k -1 1", BIT_OFFSET),
+    ("SETBIT k #1 1", BIT_OFFSET),
+    ("SETBIT k 4294967296 2", BIT_OFFSET),
+    ("SETBIT k 0 2", "ERR bit is not an integer or out of range"),
+    ("SETBIT k 0 x", "ERR bit is not an integer or out of range"),
+    ("BITOP nand a k", SYNTAX),
+    ("BITOP NOT a k k", "ERR BITOP NOT must be called with a single source key."),
+    ("BITFIELD k GET u8", SYNTAX),
+    ("BITFIELD k GET u8 0 SET i8 0", SYNTAX),
+    ("BITFIELD k OVERFLOW none GET u64 0", "ERR Invalid OVERFLOW type specified"),
+    ("BITFIELD k INCRBY u64 # x", BIT_TYPE),
+    ("BITFIELD k GET i65 0", BIT_TYPE),
+    ("BITFIELD k SET I8 0 1", BIT_TYPE),
+    ("BITFIELD k SET i8 # x", BIT_OFFSET),
+    ("BITFIELD k GET i8 4294967296", BIT_OFFSET),
+    ("BITFIELD k SET i8 0 x", INTEGER),
     ("COPY k b nonsense", SYNTAX),
     ("COPY k b DB", SYNTAX),
     ("COPY k b DB abc", INTEGER),
@@ -64,6 +81,9 @@ const WRONG: &[(&str, &str)] = &[
 ];
 const SYNTAX: &str = "ERR syntax error";
 const INTEGER: &str = "ERR value is not an integer or out of range";
+const BIT_OFFSET: &str = "ERR bit offset is not an integer or out of range";
+const BIT_TYPE: &str = "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not \
+    supported but i64 is.";
 
 /// Calls with which something may be wrong, as Redis finds when it has looked at the key.
 const LATE: &[&str] = &[

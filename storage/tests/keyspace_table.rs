@@ -70,7 +70,8 @@ fn numbers_in_the_log_never_change() {
          113=flushall 114=flushdb 128=http.put 129=http.get 130=http.delete 131=http.list \
          132=slot.count 133=slot.keys 160=hdel 161=hexists 162=hget 163=hgetall 164=hincrby \
          165=hincrbyfloat 166=hkeys 167=hlen 168=hmget 169=hmset 170=hrandfield 171=hscan 172=hset \
-         173=hsetnx 174=hstrlen 175=hvals"
+         173=hsetnx 174=hstrlen 175=hvals 352=bitcount 353=bitfield 354=bitfield_ro 355=bitop \
+         356=bitpos 357=getbit 358=setbit"
     );
 }
 

@@ -85,7 +85,11 @@ fn key_specs(spec: &Spec) -> Vec<Reply> {
         [flags] => vec![in_range(flags, first, if last < 0 { last } else { last - first })],
         each => {
             let places = (first..).step_by(step.unsigned_abs().into());
-            places.zip(each).map(|(place, flags)| in_range(flags, place, 0)).collect()
+            // The last one is for all that are left.
+            let is_last = |at| at + 1 == each.len();
+            let until = |at| if is_last(at) { last.min(0) } else { 0 };
+            let places = places.zip(each).enumerate();
+            places.map(|(at, (place, flags))| in_range(flags, place, until(at))).collect()
         }
     };
     specs.extend(spec.more_keys.iter().map(|keys| {
@@ -196,6 +200,7 @@ fn with_keys(call: &[&[u8]], show: impl Fn(&[u8], &'static str) -> Reply) -> Rep
     let last = row.key_flags.last().copied().unwrap_or_default();
     let flags = |key: usize| match row.name {
         "set" => set_flags(args),
+        "bitfield" => bitfield_flags(args),
         // Most rows say one thing of all keys.
         _ => row.key_flags.get(key).copied().unwrap_or(last),
     };
@@ -207,6 +212,19 @@ fn with_keys(call: &[&[u8]], show: impl Fn(&[u8], &'static str) -> Reply) -> Rep
 fn set_flags(args: &[&[u8]]) -> &'static str {
     let is_get = |arg: &&[u8]| arg.eq_ignore_ascii_case(b"get");
     if args.iter().skip(2).any(is_get) { "RW access update" } else { "OW update" }
+}
+
+/// BITFIELD changes its key unless it only gets.
+fn bitfield_flags(args: &[&[u8]]) -> &'static str {
+    let mut operations = args.get(1..).unwrap_or_default();
+    loop {
+        operations = match operations {
+            [] => return "RO access",
+            [name, _, _, rest @ ..] if name.eq_ignore_ascii_case(b"get") => rest,
+            [name, _, rest @ ..] if name.eq_ignore_ascii_case(b"overflow") => rest,
+            _ => return "RW access update",
+        };
+    }
 }
 
 const HELP: &[&str] = &[

@@ -16,6 +16,7 @@ use lcs::lcs;
 pub(super) use number::extended;
 use number::{decr, decrby, decrement, incr, incrby, incrbyfloat, increment};
 use range::{append, getrange, offset, setrange, strlen};
+pub(super) use range::{clamped, span};
 use set::{PSETEX, SETEX, getex, set, validate_getex, validate_set};
 
 /// The most bytes a string may have: as much as a client may send at once. Redis lets `SETRANGE`
