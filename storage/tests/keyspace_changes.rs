@@ -16,8 +16,14 @@ const WORDS: [&str; 26] = [
 ];
 
 /// What commands that random words hardly ever please change with the right ones.
-const PICKY: [&str; 4] =
-    ["SETBIT a 1 1", "EXPIRE a 1000", "BITFIELD a SET u8 0 1", "BITOP NOT b a"];
+const PICKY: [&str; 6] = [
+    "SETBIT a 1 1",
+    "EXPIRE a 1000",
+    "BITFIELD a SET u8 0 1",
+    "BITOP NOT b a",
+    "PFADD c x",
+    "PFDEBUG TODENSE c",
+];
 
 /// What a client can see of a key.
 fn seen(db: &Db, key: &str) -> Vec<Reply> {

@@ -71,7 +71,8 @@ fn numbers_in_the_log_never_change() {
          132=slot.count 133=slot.keys 160=hdel 161=hexists 162=hget 163=hgetall 164=hincrby \
          165=hincrbyfloat 166=hkeys 167=hlen 168=hmget 169=hmset 170=hrandfield 171=hscan 172=hset \
          173=hsetnx 174=hstrlen 175=hvals 352=bitcount 353=bitfield 354=bitfield_ro 355=bitop \
-         356=bitpos 357=getbit 358=setbit"
+         356=bitpos 357=getbit 358=setbit 368=pfadd 369=pfcount 370=pfdebug 371=pfmerge \
+         372=pfselftest"
     );
 }
 
