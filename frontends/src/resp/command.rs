@@ -201,6 +201,8 @@ fn with_keys(call: &[&[u8]], show: impl Fn(&[u8], &'static str) -> Reply) -> Rep
     let flags = |key: usize| match row.name {
         "set" => set_flags(args),
         "bitfield" => bitfield_flags(args),
+        "delex" if args.len() == 1 => "RM delete",
+        "delex" => "RW access delete",
         // Most rows say one thing of all keys.
         _ => row.key_flags.get(key).copied().unwrap_or(last),
     };
@@ -208,10 +210,10 @@ fn with_keys(call: &[&[u8]], show: impl Fn(&[u8], &'static str) -> Reply) -> Rep
     Reply::Array(keys.map(|(at, key)| show(key, flags(at))).collect())
 }
 
-/// What SET does to its key depends on whether it is asked for the old value.
+/// What SET does to its key depends on whether the old value matters.
 fn set_flags(args: &[&[u8]]) -> &'static str {
-    let is_get = |arg: &&[u8]| arg.eq_ignore_ascii_case(b"get");
-    if args.iter().skip(2).any(is_get) { "RW access update" } else { "OW update" }
+    let reads = |arg: &&[u8]| arg.eq_ignore_ascii_case(b"get") || arg.eq_ignore_ascii_case(b"ifeq");
+    if args.iter().skip(2).any(reads) { "RW access update" } else { "OW update" }
 }
 
 /// BITFIELD changes its key unless it only gets.
