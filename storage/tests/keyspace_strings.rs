@@ -287,3 +287,45 @@ fn appending_is_amortised_and_hidden_from_readers() {
     assert_eq!(db.run("STRLEN k"), ((1 << 20) + 100_000).to_string());
     assert_eq!(show(&before).len(), (1 << 20) + 2);
 }
+
+/// Conditions on the value, which Redis 7.0 does not have.
+#[test]
+fn what_is_written_only_if_a_string_is_as_expected() {
+    Db::new().script(
+        r#"
+        SET lock mine IFEQ mine -> null
+        EXISTS lock -> 0
+        SET lock mine IFEQ mine GET -> null
+        SET lock mine -> OK
+        SET lock theirs IFEQ other -> null
+        SET lock theirs IFEQ other GET -> "mine"
+        GET lock -> "mine"
+        SET lock 7 ifeq mine EX 100 -> OK
+        TTL lock -> 100
+        SET lock 8 IFEQ 7 GET KEEPTTL -> "7"
+        TTL lock -> 100
+        GET lock -> "8"
+        SET lock 9 IFEQ 8 -> OK
+        TTL lock -> -1
+        SET lock v NX -> null
+        DELIFEQ lock 8 -> 0
+        DELEX lock IFEQ 8 -> 0
+        DELEX lock IFNE 9 -> 0
+        DELIFEQ lock 9 -> 1
+        DELIFEQ lock 9 -> 0
+        DELEX lock IFEQ 9 -> 0
+        DELEX lock IFNE 9 -> 0
+        DELEX lock -> 0
+        SET lock 9 -> OK
+        DELEX lock ifne 8 -> 1
+        SET lock 9 -> OK
+        DELEX lock ifeq 9 -> 1
+        HSET hash a b -> 1
+        SET hash v IFEQ b -> WRONGTYPE Operation against a key holding the wrong kind of value
+        SET hash v IFEQ b GET -> WRONGTYPE Operation against a key holding the wrong kind of value
+        DELIFEQ hash b -> WRONGTYPE Operation against a key holding the wrong kind of value
+        DELEX hash IFNE b -> WRONGTYPE Operation against a key holding the wrong kind of value
+        DELEX hash -> 1
+        "#,
+    );
+}

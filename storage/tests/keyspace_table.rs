@@ -65,7 +65,7 @@ fn numbers_in_the_log_never_change() {
         [
             "1=set 2=get 3=getdel 4=getex 5=getset 6=setnx 7=setex 8=psetex 9=mget 10=mset",
             "11=msetnx 12=append 13=strlen 14=getrange 15=substr 16=setrange 17=incr 18=decr",
-            "19=incrby 20=decrby 21=incrbyfloat 22=lcs",
+            "19=incrby 20=decrby 21=incrbyfloat 22=lcs 23=delifeq 24=delex",
             "64=del 65=unlink 66=exists 67=type 68=touch 69=keys 70=scan 71=randomkey 72=rename",
             "73=renamenx 74=copy 75=object",
             "96=expire 97=pexpire 98=expireat 99=pexpireat 100=ttl 101=pttl 102=expiretime",
@@ -89,6 +89,8 @@ fn numbers_in_the_log_never_change() {
             "280=zremrangebylex 281=zremrangebyrank 282=zremrangebyscore 283=zrevrange",
             "284=zrevrangebylex 285=zrevrangebyscore 286=zrevrank 287=zscan 288=zscore 289=zunion",
             "290=zunionstore",
+            "352=bitcount 353=bitfield 354=bitfield_ro 355=bitop 356=bitpos 357=getbit 358=setbit",
+            "368=pfadd 369=pfcount 370=pfdebug 371=pfmerge 372=pfselftest",
         ]
         .join(" ")
     );

@@ -85,7 +85,11 @@ fn key_specs(spec: &Spec) -> Vec<Reply> {
         [flags] => vec![in_range(flags, first, if last < 0 { last } else { last - first })],
         each => {
             let places = (first..).step_by(step.unsigned_abs().into());
-            places.zip(each).map(|(place, flags)| in_range(flags, place, 0)).collect()
+            // The last one is for all that are left.
+            let is_last = |at| at + 1 == each.len();
+            let until = |at| if is_last(at) { last.min(0) } else { 0 };
+            let places = places.zip(each).enumerate();
+            places.map(|(at, (place, flags))| in_range(flags, place, until(at))).collect()
         }
     };
     specs.extend(spec.more_keys.iter().map(|keys| {
@@ -196,6 +200,9 @@ fn with_keys(call: &[&[u8]], show: impl Fn(&[u8], &'static str) -> Reply) -> Rep
     let last = row.key_flags.last().copied().unwrap_or_default();
     let flags = |key: usize| match row.name {
         "set" => set_flags(args),
+        "bitfield" => bitfield_flags(args),
+        "delex" if args.len() == 1 => "RM delete",
+        "delex" => "RW access delete",
         // Most rows say one thing of all keys.
         _ => row.key_flags.get(key).copied().unwrap_or(last),
     };
@@ -203,10 +210,23 @@ fn with_keys(call: &[&[u8]], show: impl Fn(&[u8], &'static str) -> Reply) -> Rep
     Reply::Array(keys.map(|(at, key)| show(key, flags(at))).collect())
 }
 
-/// What SET does to its key depends on whether it is asked for the old value.
+/// What SET does to its key depends on whether the old value matters.
 fn set_flags(args: &[&[u8]]) -> &'static str {
-    let is_get = |arg: &&[u8]| arg.eq_ignore_ascii_case(b"get");
-    if args.iter().skip(2).any(is_get) { "RW access update" } else { "OW update" }
+    let reads = |arg: &&[u8]| arg.eq_ignore_ascii_case(b"get") || arg.eq_ignore_ascii_case(b"ifeq");
+    if args.iter().skip(2).any(reads) { "RW access update" } else { "OW update" }
+}
+
+/// BITFIELD changes its key unless it only gets.
+fn bitfield_flags(args: &[&[u8]]) -> &'static str {
+    let mut operations = args.get(1..).unwrap_or_default();
+    loop {
+        operations = match operations {
+            [] => return "RO access",
+            [name, _, _, rest @ ..] if name.eq_ignore_ascii_case(b"get") => rest,
+            [name, _, rest @ ..] if name.eq_ignore_ascii_case(b"overflow") => rest,
+            _ => return "RW access update",
+        };
+    }
 }
 
 const HELP: &[&str] = &[

@@ -385,10 +385,15 @@ impl Writer<'_> {
         self.put(key, value, deadline);
     }
 
-    /// Changes the bytes of a living string; it counts as written.
+    /// Changes the bytes of a key that must be a string if it is there; if it is not, begins with
+    /// none. It counts as written.
     fn edit_str(&mut self, key: &[u8], change: impl FnOnce(&mut BytesMut)) {
         if self.get(key).is_some() {
             self.database.edit_str(key, self.index, change);
+        } else {
+            let mut bytes = BytesMut::new();
+            change(&mut bytes);
+            self.put(key, Value::Str(Str::Long(&bytes.freeze())), None);
         }
     }
 

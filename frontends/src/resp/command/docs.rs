@@ -59,6 +59,7 @@ pub(super) fn entry(spec: &'static Spec) -> (Reply, Reply) {
     if texts("deprecated_since").next().is_some() {
         fields.push((Reply::bulk("doc_flags"), words("deprecated")));
     }
+    fields.extend(texts("doc_flags").map(|flags| (Reply::bulk("doc_flags"), words(flags))));
     fields.extend(fields_of("deprecated_since"));
     fields.extend(fields_of("replaced_by"));
     let history: Vec<_> = texts("history").map(change).collect();

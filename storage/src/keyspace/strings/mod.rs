@@ -1,8 +1,10 @@
 //! Strings: bytes, and numbers as text.
 //!
 //! Here are the rows, and what reads and writes whole values; [`set`] has SET and its relatives,
-//! [`number`] counting, [`range`] parts of values, [`lcs`] the longest common subsequence.
+//! [`number`] counting, [`range`] parts of values, [`lcs`] the longest common subsequence,
+//! [`compare`] what depends on the value that is there.
 
+mod compare;
 mod lcs;
 mod number;
 mod range;
@@ -12,10 +14,12 @@ use super::command::{Args, Flags as F, Spec};
 use super::reply::wrong_arity;
 use super::value::Str;
 use super::{Reader, Reply, Writer};
+use compare::{condition, delex, delifeq};
 use lcs::lcs;
 pub(super) use number::extended;
 use number::{decr, decrby, decrement, incr, incrby, incrbyfloat, increment};
 use range::{append, getrange, offset, setrange, strlen};
+pub(super) use range::{clamped, span};
 use set::{PSETEX, SETEX, getex, set, validate_getex, validate_set};
 
 /// The most bytes a string may have: as much as a client may send at once. Redis lets `SETRANGE`
@@ -143,6 +147,18 @@ pub(super) const ROWS: &[Spec] = &[
         .with(&[F::CAT_STRING, F::HEAVY])
         .keys_at(1, 2, 1)
         .doc("string", "7.0.0"),
+    Spec::write(23, "delifeq", 3, delifeq)
+        .with(&[F::FAST, F::CAT_STRING])
+        .keys_at(1, 1, 1)
+        .key_flags(&["RW access delete"])
+        .doc("string", "9.0.0"),
+    Spec::write(24, "delex", -2, delex)
+        .with(&[F::FAST, F::CAT_STRING])
+        .keys_at(1, 1, 1)
+        .key_flags(&["RW delete variable_flags"])
+        .key_notes("With a condition the string is read")
+        .doc("string", "8.4.0")
+        .validated_by(|args| condition(args).map(drop)),
 ];
 
 fn get(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {

@@ -2,12 +2,9 @@
 
 use std::ops::Range;
 
-use bytes::BytesMut;
-
 use super::super::command::{Args, at};
 use super::super::number::{self, integer};
 use super::super::reply::TOO_LONG;
-use super::super::value::{Str, Value};
 use super::super::{Reader, Reply, Writer};
 use super::MAX_VALUE_BYTES;
 
@@ -17,36 +14,24 @@ pub(super) fn strlen(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Repl
 
 pub(super) fn append(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let (key, tail) = (args.at(0), args.at(1));
-    let old = writer.string(key)?.map(|string| string.as_bytes().len());
-    let total = checked_length(old.unwrap_or(0), tail.len())?;
-    match old {
-        Some(_) => writer.edit_str(key, |bytes| bytes.extend_from_slice(tail)),
-        None => writer.put(key, tail.into(), None),
-    }
+    let length = writer.string(key)?.map_or(0, |string| string.as_bytes().len());
+    let total = checked_length(length, tail.len())?;
+    writer.edit_str(key, |bytes| bytes.extend_from_slice(tail));
     Ok(number::reply(total))
 }
 
 pub(super) fn setrange(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let (key, patch) = (args.at(0), args.at(2));
     let offset = offset(args.from(0))?;
-    let old = writer.string(key)?.map(|string| string.as_bytes().len());
-    let length = old.unwrap_or(0);
+    let length = writer.string(key)?.map_or(0, |string| string.as_bytes().len());
     if patch.is_empty() {
         return Ok(number::reply(length));
     }
     let end = checked_length(offset, patch.len())?;
-    let overwrite = |buffer: &mut BytesMut| {
-        buffer.resize(buffer.len().max(end), 0);
-        buffer[offset..end].copy_from_slice(patch);
-    };
-    match old {
-        Some(_) => writer.edit_str(key, overwrite),
-        None => {
-            let mut bytes = BytesMut::new();
-            overwrite(&mut bytes);
-            writer.put(key, Value::Str(Str::Long(&bytes.freeze())), None);
-        }
-    }
+    writer.edit_str(key, |bytes| {
+        bytes.resize(bytes.len().max(end), 0);
+        bytes[offset..end].copy_from_slice(patch);
+    });
     Ok(number::reply(length.max(end)))
 }
 
@@ -63,14 +48,17 @@ pub(super) fn getrange(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Re
     Ok(Reply::Bulk(value.slice(span(start, end, value.as_bytes().len()))))
 }
 
-/// Returns the bytes from `start` to `end`, the last one included; both count from the end if
-/// negative.
-fn span(start: i64, end: i64, length: usize) -> Range<usize> {
+/// Returns the part from `start` to `end`, the last one included; both count from the end if
+/// negative. If they do so in the wrong order there is none, even where both are before the
+/// beginning.
+pub(in super::super) fn span(start: i64, end: i64, length: usize) -> Range<usize> {
+    if start < 0 && end < 0 && start > end { 0..0 } else { clamped(start, end, length) }
+}
+
+/// As [`span`]; what is before the beginning is the beginning, whatever the order.
+pub(in super::super) fn clamped(start: i64, end: i64, length: usize) -> Range<usize> {
     let length = i64::try_from(length).unwrap_or(i64::MAX);
     let resolve = |at: i64| if at < 0 { length.saturating_add(at).max(0) } else { at };
-    if length == 0 || (start < 0 && end < 0 && start > end) {
-        return 0..0;
-    }
     let (start, end) = (resolve(start), resolve(end).min(length - 1));
     match (usize::try_from(start), usize::try_from(end)) {
         (Ok(start), Ok(end)) if start <= end => start..end + 1,

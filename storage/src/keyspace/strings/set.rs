@@ -1,4 +1,6 @@
 //! SET and GETEX with their options, SETEX and PSETEX.
+//!
+//! IFEQ is Valkey's (8.1): SET writes only if the key has the string that is expected.
 
 use super::super::command::{Args, at, from, upper};
 use super::super::expire::{ANY_TIME, Ttl, Unit, deadline};
@@ -12,6 +14,7 @@ use super::bulk_or_null;
 struct Options<'a> {
     if_absent: bool,
     if_present: bool,
+    if_equal: Option<&'a [u8]>,
     get: bool,
     keep_ttl: bool,
     persist: bool,
@@ -33,8 +36,15 @@ impl<'a> Options<'a> {
         while let Some(option) = args.next() {
             let has_ttl = options.ttl.is_some();
             match upper(option, &mut [0; 16]) {
-                b"NX" if is_set && !options.if_present => options.if_absent = true,
-                b"XX" if is_set && !options.if_absent => options.if_present = true,
+                b"NX" if is_set && !options.if_present && options.if_equal.is_none() => {
+                    options.if_absent = true;
+                }
+                b"XX" if is_set && !options.if_absent && options.if_equal.is_none() => {
+                    options.if_present = true;
+                }
+                b"IFEQ" if is_set && !options.has_condition() => {
+                    options.if_equal = Some(args.next().ok_or(SYNTAX)?);
+                }
                 b"GET" if is_set => options.get = true,
                 b"KEEPTTL" if is_set && !has_ttl => options.keep_ttl = true,
                 b"PERSIST" if !is_set && !has_ttl => options.persist = true,
@@ -42,6 +52,19 @@ impl<'a> Options<'a> {
             }
         }
         Ok(options)
+    }
+
+    fn has_condition(&self) -> bool {
+        self.if_absent || self.if_present || self.if_equal.is_some()
+    }
+
+    /// Returns whether SET is to write the key as it is.
+    fn allow(&self, writer: &Writer<'_>, key: &[u8]) -> Result<bool, Reply> {
+        if let Some(expected) = self.if_equal {
+            return Ok(writer.string(key)?.is_some_and(|string| string.as_bytes() == expected));
+        }
+        let exists = self.has_condition() && writer.get(key).is_some();
+        Ok((!self.if_absent || !exists) && (!self.if_present || exists))
     }
 
     /// Reads EX, PX, EXAT or PXAT. The same one may come again, and then counts; another one may
@@ -79,8 +102,7 @@ pub(super) fn set(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Rep
     let key = args.at(0);
     let (options, deadline) = set_options(args.from(0), writer.now)?;
     let old = if options.get { writer.string(key)?.map(Str::to_bytes) } else { None };
-    let exists = (options.if_absent || options.if_present) && writer.get(key).is_some();
-    let is_wanted = (!options.if_absent || !exists) && (!options.if_present || exists);
+    let is_wanted = options.allow(writer, key)?;
     if is_wanted {
         let value = args.at(1).into();
         if options.keep_ttl {
