@@ -251,3 +251,22 @@ fn a_group_shares_what_comes() {
         matches!(cluster.outcome(request), Some(Ok(replies)) if matches!(&replies[..], [Reply::Error(_)]))
     );
 }
+
+/// A destination of another type is one client's error; what was pushed is then the next one's.
+#[test]
+fn what_one_cannot_take_is_for_the_next() {
+    for is_settled in [true, false] {
+        let (mut cluster, leader) = led();
+        cluster.run(leader, "SET target1 nolist").unwrap();
+        let first = cluster.begin_wait(leader, "BRPOPLPUSH k target1 0");
+        let second = cluster.begin_wait(leader, "BRPOPLPUSH k target2 0");
+        if is_settled {
+            cluster.settle();
+        }
+        cluster.submit(leader, "LPUSH k foo");
+        cluster.settle();
+        let error = "WRONGTYPE Operation against a key holding the wrong kind of value";
+        assert_eq!(cluster.outcome(first), Some(&Ok(vec![Reply::error(error)])), "{is_settled}");
+        assert_eq!(cluster.outcome(second), Some(&Ok(vec![bulk("foo")])), "{is_settled}");
+    }
+}

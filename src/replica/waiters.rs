@@ -138,8 +138,10 @@ impl Waiters {
         let mut causes = VecDeque::from([Call::new(spec, args)]);
         while let Some(cause) = causes.pop_front() {
             let args = cause.args();
-            let keys: BTreeSet<&[u8]> =
-                cause.spec.keys(&args).filter_map(|place| args.get(place).copied()).collect();
+            // Where it takes from itself, it brings nothing.
+            let taken = cause.waited_keys();
+            let keys = cause.spec.keys(&args).filter_map(|place| args.get(place).copied());
+            let keys: BTreeSet<&[u8]> = keys.filter(|key| !taken.contains(key)).collect();
             for key in keys {
                 let lanes: Vec<Lane> = self.lanes_on(key).cloned().collect();
                 for lane in lanes {
