@@ -85,7 +85,11 @@ fn key_specs(spec: &Spec) -> Vec<Reply> {
         [flags] => vec![in_range(flags, first, if last < 0 { last } else { last - first })],
         each => {
             let places = (first..).step_by(step.unsigned_abs().into());
-            places.zip(each).map(|(place, flags)| in_range(flags, place, 0)).collect()
+            // The last one is for all that are left.
+            let is_last = |at| at + 1 == each.len();
+            let until = |at| if is_last(at) { last.min(0) } else { 0 };
+            let places = places.zip(each).enumerate();
+            places.map(|(at, (place, flags))| in_range(flags, place, until(at))).collect()
         }
     };
     specs.extend(spec.more_keys.iter().map(|keys| {

@@ -10,10 +10,7 @@ use super::super::{Reader, Reply};
 use super::value::{Member, Set};
 
 /// Returns the sets at keys. Where there is nothing, there is no set.
-pub(super) fn sets<'a>(
-    reader: &Reader<'a>,
-    keys: &[&[u8]],
-) -> Result<Vec<Option<&'a Set>>, Reply> {
+pub(super) fn sets<'a>(reader: &Reader<'a>, keys: &[&[u8]]) -> Result<Vec<Option<&'a Set>>, Reply> {
     keys.iter().map(|key| reader.kind::<Set>(key)).collect()
 }
 
