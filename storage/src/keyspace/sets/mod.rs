@@ -1,7 +1,7 @@
 //! Sets: members, each once.
 //!
-//! Here are the rows and their handlers; [`value`] has the type, [`algebra`] what is made of several
-//! sets.
+//! Here are the rows and their handlers; [`value`] has the type, [`algebra`] what is made of some
+//! sets together.
 
 mod algebra;
 mod value;

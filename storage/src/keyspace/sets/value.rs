@@ -93,21 +93,18 @@ impl Set {
 
     /// Adds a member, and returns whether it is new.
     pub(super) fn add(&mut self, name: &[u8]) -> bool {
+        let has_room = self.is_table || self.entries.len() < INTEGERS_MAX;
         let mut place = self.find(name);
-        let is_new = place.is_none_or(|place| place.is_err());
-        let is_full = self.entries.len() >= INTEGERS_MAX;
-        if !self.is_table && is_new && (is_full || place.is_none()) {
+        if place.is_none() || (!has_room && place.is_some_and(|place| place.is_err())) {
             self.become_table();
             place = self.find(name);
         }
-        if let Some(Err(place)) = place {
-            let number = if self.is_table { None } else { parse_i64(name) };
-            match number {
-                Some(number) => self.entries.insert(place, &number_entry(number)),
-                None => self.entries.insert(place, &[&members::head(name), name].concat()),
-            }
+        let Some(Err(place)) = place else { return false };
+        match parse_i64(name).filter(|_| !self.is_table) {
+            Some(number) => self.entries.insert(place, &number_entry(number)),
+            None => self.entries.insert(place, &[&members::head(name), name].concat()),
         }
-        is_new
+        true
     }
 
     /// Removes a member, and returns whether it was there.
