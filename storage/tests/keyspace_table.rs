@@ -76,7 +76,9 @@ fn numbers_in_the_log_never_change() {
          273=zrandmember 274=zrange 275=zrangebylex 276=zrangebyscore 277=zrangestore 278=zrank \
          279=zrem 280=zremrangebylex 281=zremrangebyrank 282=zremrangebyscore 283=zrevrange \
          284=zrevrangebylex 285=zrevrangebyscore 286=zrevrank 287=zscan 288=zscore 289=zunion \
-         290=zunionstore"
+         290=zunionstore 376=geoadd 377=geodist 378=geohash 379=geopos 380=georadius \
+         381=georadius_ro 382=georadiusbymember 383=georadiusbymember_ro 384=geosearch \
+         385=geosearchstore"
     );
 }
 
