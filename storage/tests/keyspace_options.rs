@@ -141,6 +141,14 @@ const WRONG: &[(&str, &str)] = &[
     ("BITFIELD k SET i8 # x", BIT_OFFSET),
     ("BITFIELD k GET i8 4294967296", BIT_OFFSET),
     ("BITFIELD k SET i8 0 x", INTEGER),
+    ("GEOADD k NX XX 1 1 a", SYNTAX),
+    ("GEOADD k NX CH NX", SYNTAX),
+    ("GEOADD k 1 1 a 1", SYNTAX),
+    ("GEOADD k 1 abc a", FLOAT),
+    (
+        "GEOADD k 1 1 a 200 1e20 b",
+        "ERR invalid longitude,latitude pair 200.000000,100000000000000000000.000000",
+    ),
     ("COPY k b nonsense", SYNTAX),
     ("COPY k b DB", SYNTAX),
     ("COPY k b DB abc", INTEGER),
@@ -177,6 +185,9 @@ const LATE: &[&str] = &[
     "ZUNIONSTORE b 1 k nonsense",
     "ZINTERSTORE b 1 k WEIGHTS abc",
     "ZDIFFSTORE b 1 k WEIGHTS 1",
+    "GEORADIUS k 1 1 abc km",
+    "GEORADIUSBYMEMBER k a 1 km STORE",
+    "GEOSEARCHSTORE b k FROMLONLAT 1 1 BYRADIUS -1 km",
 ];
 
 /// Calls that depend on the clock: the time of the entry is for the entry to say.

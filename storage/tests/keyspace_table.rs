@@ -91,6 +91,8 @@ fn numbers_in_the_log_never_change() {
             "290=zunionstore",
             "352=bitcount 353=bitfield 354=bitfield_ro 355=bitop 356=bitpos 357=getbit 358=setbit",
             "368=pfadd 369=pfcount 370=pfdebug 371=pfmerge 372=pfselftest",
+            "376=geoadd 377=geodist 378=geohash 379=geopos 380=georadius 381=georadius_ro",
+            "382=georadiusbymember 383=georadiusbymember_ro 384=geosearch 385=geosearchstore",
         ]
         .join(" ")
     );

@@ -14,7 +14,7 @@ use std::vec;
 
 use bytes::{Bytes, BytesMut};
 use raftkv_storage::keyspace::Reply;
-use raftkv_storage::keyspace::reply::double_text;
+use raftkv_storage::keyspace::reply::{decimal_text, double_text};
 use redis_protocol::resp3::encode::complete::extend_encode_borrowed;
 use redis_protocol::resp3::types::{BorrowedFrame, VerbatimStringFormat};
 
@@ -121,6 +121,8 @@ impl Encoder {
             Reply::Verbatim(bytes) => return self.bulk(bytes, out),
             Reply::Double(value) if resp3 => line(b',', double_text(value).as_bytes(), out),
             Reply::Double(value) => bulk(double_text(value).as_bytes(), out),
+            Reply::Decimal(value) if resp3 => line(b',', decimal_text(value).as_bytes(), out),
+            Reply::Decimal(value) => bulk(decimal_text(value).as_bytes(), out),
             Reply::Error(text) => error(&text, out),
             Reply::Array(items) => self.items(b'*', items, out),
             Reply::Set(items) => self.items(if resp3 { b'~' } else { b'*' }, items, out),

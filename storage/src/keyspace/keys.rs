@@ -35,10 +35,10 @@ pub enum Begin {
 pub enum Find {
     /// The first one tells how many keys stand behind it.
     Count,
-    /// All to the last but so many (-1: to the last); of those the first in so many (2: the first
-    /// half).
+    /// All up to one; of those the first in so many (2: the first half).
     Range {
-        /// The last one, counted from the end.
+        /// The last one: counted from the first, or, if it is negative, from the end (-1: the last
+        /// argument).
         last: i16,
         /// One in how many, from the first on; zero and one: all.
         limit: i16,
@@ -69,8 +69,10 @@ impl KeySpec {
                 begin + 1..args.len().min(begin.saturating_add(1).saturating_add(count))
             }
             Find::Range { last, limit } => {
-                let from_end = usize::from(last.unsigned_abs()).saturating_sub(1);
-                let end = args.len().saturating_sub(from_end);
+                let end = match usize::try_from(last) {
+                    Ok(behind) => args.len().min(begin.saturating_add(behind + 1)),
+                    Err(_) => args.len().saturating_sub(usize::from(last.unsigned_abs()) - 1),
+                };
                 let count = end.saturating_sub(begin) / usize::from(limit.unsigned_abs()).max(1);
                 begin..begin + count
             }

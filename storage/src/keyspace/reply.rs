@@ -22,6 +22,9 @@ pub enum Reply {
     Integer(i64),
     /// A floating-point number: RESP3 `,`, RESP2 a bulk string.
     Double(f64),
+    /// A floating-point number with all its digits up to the seventeenth behind the point, as
+    /// Redis shows coordinates: RESP3 `,`, RESP2 a bulk string.
+    Decimal(f64),
     /// Binary-safe bytes.
     Bulk(Bytes),
     /// Text for people: RESP3 `=txt:`, RESP2 a bulk string.
@@ -121,6 +124,16 @@ pub fn double_text(value: f64) -> String {
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{}e{sign}{:02}", without_zeros(digits), exponent.unsigned_abs())
+}
+
+/// Returns a number as C's `%.17f` prints it, without zeros at the end.
+#[must_use]
+pub fn decimal_text(value: f64) -> String {
+    let fraction = DIGITS as usize;
+    match without_zeros(&format!("{value:.fraction$}")) {
+        "-0" => "0".to_owned(),
+        text => text.to_owned(),
+    }
 }
 
 /// Returns a number without the zeros at the end of its fraction.

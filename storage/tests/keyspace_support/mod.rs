@@ -114,7 +114,7 @@ pub fn show(reply: &Reply) -> String {
         Reply::Null => "null".into(),
         Reply::NullArray => "null array".into(),
         Reply::Integer(value) => value.to_string(),
-        Reply::Double(value) => value.to_string(),
+        Reply::Decimal(value) | Reply::Double(value) => value.to_string(),
         Reply::Bulk(bytes) | Reply::Verbatim(bytes) => format!("\"{}\"", bytes.escape_ascii()),
         Reply::Array(replies) => format!("[{}]", list(replies)),
         Reply::Set(replies) => format!("~[{}]", list(replies)),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::command::{Flags, lookup};
-use raftkv_storage::keyspace::reply::double_text;
+use raftkv_storage::keyspace::reply::{decimal_text, double_text};
 use tempfile::TempDir;
 
 use super::{Db, Random, seed, show, split};
@@ -264,6 +264,7 @@ fn flat(reply: Reply) -> Reply {
             Reply::Array(items.into_iter().map(flat).collect())
         }
         Reply::Double(value) => Reply::bulk(double_text(value)),
+        Reply::Decimal(value) => Reply::bulk(decimal_text(value)),
         Reply::Verbatim(bytes) => Reply::Bulk(bytes),
         other => other,
     }

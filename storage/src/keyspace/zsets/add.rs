@@ -14,7 +14,7 @@ pub(in super::super) struct Request<'a> {
     /// Counts those that have changed, not only those that are new.
     pub(in super::super) counts_changed: bool,
     /// Adds to the score that a member has.
-    adds: bool,
+    pub(in super::super) adds: bool,
     pub(in super::super) members: Vec<(f64, &'a [u8])>,
 }
 
@@ -26,9 +26,9 @@ pub(in super::super) struct Conditions {
     /// Only if it is there.
     pub(in super::super) is_old: bool,
     /// Only if it is not there, or the score is greater than the one that it has.
-    is_greater: bool,
+    pub(in super::super) is_greater: bool,
     /// Only if it is not there, or the score is less than the one that it has.
-    is_less: bool,
+    pub(in super::super) is_less: bool,
 }
 
 impl<'a> Request<'a> {

@@ -42,7 +42,7 @@ enum Aggregate {
 }
 
 /// Members with their scores, in no order.
-type Members = Vec<(f64, Bytes)>;
+pub(in super::super) type Members = Vec<(f64, Bytes)>;
 
 /// Sources and options.
 struct Request<'a> {
@@ -201,7 +201,7 @@ fn number_or_zero(score: f64) -> f64 {
 }
 
 /// Puts members into the order of their scores.
-fn in_order(mut members: Members) -> Members {
+pub(in super::super) fn in_order(mut members: Members) -> Members {
     let order =
         |a: &(f64, Bytes), b: &(f64, Bytes)| -> Ordering { compare((a.0, &a.1), (b.0, &b.1)) };
     members.sort_unstable_by(order);

@@ -23,7 +23,9 @@ use super::sequence::Sharer;
 use super::value::Value;
 use super::waits::Waits;
 use super::{Reader, Reply, Writer};
+pub(super) use add::{Conditions, Request as Addition};
 use add::{check_zadd, check_zincrby, zadd, zincrby};
+pub(super) use combine::in_order;
 use combine::{
     check_sources, zdiff, zdiffstore, zinter, zintercard, zinterstore, zunion, zunionstore,
 };
@@ -244,11 +246,14 @@ fn pair(member: &Member<'_>, sharer: &mut Sharer) -> (Reply, Reply) {
     (Reply::Bulk(member.share_name(sharer)), Reply::Double(member.score()))
 }
 
+/// Some arguments.
+type Slice<'s, 'a> = &'s [&'a [u8]];
+
 /// Splits arguments behind their number of keys into those and what follows.
 fn numbered_keys<'s, 'a>(
-    args: &'s [&'a [u8]],
+    args: Slice<'s, 'a>,
     count: i64,
-) -> Result<(&'s [&'a [u8]], &'s [&'a [u8]]), Reply> {
+) -> Result<(Slice<'s, 'a>, Slice<'s, 'a>), Reply> {
     let (_, args) = args.split_first().ok_or(SYNTAX)?;
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     args.split_at_checked(count).ok_or(SYNTAX)

@@ -149,13 +149,16 @@ pub(super) fn check_zrangestore(args: &[&[u8]]) -> Result<(), Reply> {
 
 pub(super) fn zrangestore(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let request = to_be_stored(args.from(0))?;
-    let found = match writer.kind::<Zset>(args.at(1))? {
-        Some(zset) => {
-            let members = zset.iter(request.places(zset));
-            Zset::from_ordered(members.map(|member| (member.score(), member.name())))
+    let mut found = Zset::default();
+    if let Some(zset) = writer.kind::<Zset>(args.at(1))? {
+        let places = request.places(zset);
+        // One by one, as they would be shown: whether a minus zero stays one depends on it.
+        if request.is_back {
+            zset.iter_back(places).for_each(|member| found.set(member.name(), member.score()));
+        } else {
+            zset.iter(places).for_each(|member| found.set(member.name(), member.score()));
         }
-        None => Zset::default(),
-    };
+    }
     Ok(store(writer, args.at(0), found))
 }
 
