@@ -5,9 +5,9 @@
 //! cargo test --profile simulation --test redis_suite -- --file unit/type/hash    one of them
 //! ```
 //!
-//! Nothing of the suite is kept here: its source is fetched once, and what it writes goes elsewhere.
-//! It speaks RESP2, but where a test says HELLO 3 itself; later versions can be told to speak RESP3
-//! throughout, this one cannot.
+//! Nothing of the suite is kept here: its source is fetched once, and what it writes goes
+//! elsewhere. It speaks RESP2, but where a test says HELLO 3 itself; later versions can be told to
+//! speak RESP3 throughout, this one cannot.
 //!
 //! What cannot pass, because of what raftkv is, stands in `skip.txt` with the reason. It is run all
 //! the same: a test of that list that passes is as much a failure as one that fails and is not on
