@@ -198,6 +198,7 @@ fn stats<K: Kv>(facts: &Facts<'_, K>, text: &mut String) -> fmt::Result {
          evicted_keys:0\r\n\
          pubsub_channels:0\r\n\
          pubsub_patterns:0\r\n\
+         migrate_cached_sockets:0\r\n\
          tracking_total_keys:{}\r\n\
          tracking_total_items:{}\r\n\
          tracking_total_prefixes:{}\r\n\
