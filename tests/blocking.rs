@@ -270,3 +270,21 @@ fn what_one_cannot_take_is_for_the_next() {
         assert_eq!(cluster.outcome(second), Some(&Ok(vec![bulk("foo")])), "{is_settled}");
     }
 }
+
+/// A stream that is gone, or something else, takes its groups with it; who only reads waits on.
+#[test]
+fn a_stream_that_is_gone_ends_what_waits_for_its_groups() {
+    for end in ["DEL s", "SET s v", "FLUSHALL", "RENAME s other"] {
+        let (mut cluster, leader) = led();
+        cluster.run(leader, "XGROUP CREATE s g $ MKSTREAM").unwrap();
+        let in_group = cluster.wait(leader, "XREADGROUP GROUP g one BLOCK 0 STREAMS s >");
+        let reading = cluster.wait(leader, "XREAD BLOCK 0 STREAMS s $");
+        cluster.run(leader, end).unwrap();
+        let error = Reply::error("UNBLOCKED the stream key no longer exists");
+        assert_eq!(cluster.outcome(in_group), Some(&Ok(vec![error])), "{end}");
+        assert_eq!(cluster.outcome(reading), None, "{end}");
+        cluster.run(leader, "DEL s").unwrap();
+        cluster.run(leader, "XADD s 7-7 f new").unwrap();
+        assert_eq!(cluster.outcome(reading), Some(&entry("s", "7-7", "new")), "{end}");
+    }
+}

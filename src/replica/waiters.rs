@@ -241,7 +241,9 @@ impl Replica {
             return;
         }
         for lane in std::mem::take(&mut self.waiters.ready) {
-            if self.keyspace.type_of(&lane.0).is_none() {
+            let type_of_key = self.keyspace.type_of(&lane.0);
+            self.end_those_in_vain(&lane, type_of_key);
+            if type_of_key.is_none() {
                 continue;
             }
             self.read_again(&lane);
@@ -262,6 +264,16 @@ impl Replica {
                 }
                 Err(error) => self.refuse(request, &error),
             }
+        }
+    }
+
+    /// Tells those in a lane who wait for what cannot come any more.
+    fn end_those_in_vain(&mut self, lane: &Lane, type_of_key: Option<&str>) {
+        let waiting = self.waiters.lanes.get(lane).into_iter().flatten();
+        for request in waiting {
+            let waiter = self.waiters.all.get(request).filter(|waiter| !waiter.is_trying);
+            let error = waiter.and_then(|waiter| waiter.call.ended_by(type_of_key));
+            self.outcomes.extend(error.map(|error| (*request, Ok(vec![error]))));
         }
     }
 

@@ -180,7 +180,7 @@ impl Keyspace {
     /// Returns a call that waits as it is to be repeated: from what there is now.
     #[must_use]
     pub fn pinned(&self, call: &Call) -> Call {
-        if call.spec.waits != Some(Waits::OnStreams) {
+        if call.spec.waits != Some(Waits::Streams) {
             return call.clone();
         }
         let store = self.database.store();

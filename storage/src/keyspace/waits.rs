@@ -12,13 +12,13 @@ use super::timeout::timeout_ms;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waits {
     /// `key [key …] timeout`: on any of the keys.
-    OnKeys,
+    Keys,
     /// `source destination … timeout`: on the source.
-    OnSource,
+    Source,
     /// `timeout count key [key …] …`: on any of the keys.
-    OnCounted,
+    Counted,
     /// `… BLOCK milliseconds … STREAMS key [key …] id [id …]`: on any of the streams.
-    OnStreams,
+    Streams,
 }
 
 /// A call with its arguments, the name not among them.
@@ -50,7 +50,7 @@ impl Call {
         let keys = self.spec.keys(&args).filter_map(|place| args.get(place).copied());
         match self.spec.waits {
             None => Vec::new(),
-            Some(Waits::OnSource) => keys.take(1).collect(),
+            Some(Waits::Source) => keys.take(1).collect(),
             Some(_) => keys.collect(),
         }
     }
@@ -60,7 +60,7 @@ impl Call {
     #[must_use]
     pub fn lane(&self) -> Vec<u8> {
         match self.spec.waits {
-            Some(Waits::OnStreams) => streams::group_of(&self.args()).unwrap_or_default().to_vec(),
+            Some(Waits::Streams) => streams::group_of(&self.args()).unwrap_or_default().to_vec(),
             _ => Vec::new(),
         }
     }
@@ -70,11 +70,11 @@ impl Call {
     #[must_use]
     pub fn on(&self, key: &[u8]) -> Self {
         let args = match self.spec.waits {
-            Some(Waits::OnKeys) => {
+            Some(Waits::Keys) => {
                 let timeout = self.args.last().cloned().unwrap_or_default();
                 vec![key.to_vec(), timeout]
             }
-            Some(Waits::OnCounted) => {
+            Some(Waits::Counted) => {
                 let keys = self.waited_keys().len();
                 let head = [self.args[0].clone(), b"1".to_vec(), key.to_vec()];
                 head.into_iter().chain(self.args.iter().skip(2 + keys).cloned()).collect()
@@ -84,6 +84,15 @@ impl Call {
         Self { spec: self.spec, args }
     }
 
+    /// Returns the error with which a wait ends because of what its key is by now: whoever reads for
+    /// a group needs the stream with the group.
+    #[must_use]
+    pub fn ended_by(&self, type_of_key: Option<&str>) -> Option<Reply> {
+        let needs_stream = self.spec.waits == Some(Waits::Streams) && self.spec.is_write();
+        let is_gone = needs_stream && type_of_key != Some("stream");
+        is_gone.then(|| Reply::error("UNBLOCKED the stream key no longer exists"))
+    }
+
     /// Returns whether an error of a later attempt ends the waiting. That a key is of another type
     /// by now does not, except where something was there to be taken: then it is the destination.
     #[must_use]
@@ -91,8 +100,9 @@ impl Call {
         let is_error = matches!(error, Reply::Error(_));
         is_error
             && match self.spec.waits {
-                Some(Waits::OnSource) => type_of_key == "list",
-                Some(Waits::OnStreams) => true,
+                Some(Waits::Source) => type_of_key == "list",
+                // Who only reads waits for a stream to come back.
+                Some(Waits::Streams) => self.spec.is_write(),
                 _ => false,
             }
     }
@@ -104,9 +114,9 @@ impl Spec {
     #[must_use]
     pub fn patience_ms(&self, args: &[&[u8]]) -> Option<u64> {
         match self.waits? {
-            Waits::OnKeys | Waits::OnSource => timeout_ms(args.last()?).ok(),
-            Waits::OnCounted => timeout_ms(args.first()?).ok(),
-            Waits::OnStreams => streams::block_ms(args),
+            Waits::Keys | Waits::Source => timeout_ms(args.last()?).ok(),
+            Waits::Counted => timeout_ms(args.first()?).ok(),
+            Waits::Streams => streams::block_ms(args),
         }
     }
 }

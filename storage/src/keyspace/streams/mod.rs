@@ -98,13 +98,13 @@ pub(super) const ROWS: &[Spec] = &[
     Spec::read(324, "xread", -4, xread)
         .with(&[F::BLOCKING, F::MOVABLEKEYS, F::CAT_STREAM])
         .more_keys(&[behind_streams(1)])
-        .waits(Waits::OnStreams)
+        .waits(Waits::Streams)
         .walks(WHOLE)
         .doc("stream", "5.0.0"),
     Spec::write(325, "xreadgroup", -7, xreadgroup)
         .with(&[F::BLOCKING, F::MOVABLEKEYS, F::CAT_STREAM])
         .more_keys(&[behind_streams(4)])
-        .waits(Waits::OnStreams)
+        .waits(Waits::Streams)
         .doc("stream", "5.0.0")
         .validated_by(|args| read::Call::parse(args, true).map(drop)),
     Spec::read(326, "xrevrange", -4, xrevrange)
