@@ -27,10 +27,10 @@ pub trait Kv: Clone + Send + Sync + 'static {
     /// the whole batch.
     fn execute(&self, batch: Batch) -> impl Future<Output = Result<Vec<Reply>, Error>> + Send;
 
-    /// Carries out a command that waits, if there is nothing for it, until there is; or until `stop`
-    /// is over: then it is answered what there was until then, or the reply for nothing. To drop
-    /// the future is to wait no longer, too. `begun` is told when there is nothing at first; `origin`
-    /// is that of [`Batch::set_origin`].
+    /// Carries out a command that waits, if there is nothing for it, until there is; or until
+    /// `stop` is over: then it is answered what there was until then, or the reply for nothing. To
+    /// drop the future is to wait no longer, too. `begun` is told when there is nothing at first;
+    /// `origin` is that of [`Batch::set_origin`].
     ///
     /// An error that says that nothing was done ([`Error::NotLeader`], …) also ends a wait: then
     /// nothing was taken.

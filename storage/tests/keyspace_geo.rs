@@ -71,8 +71,9 @@ fn what_is_near_is_found() {
     );
 }
 
-/// Members that are at the same place would come in an order that Redis leaves open: there are none.
-/// In one error Redis repeats the name of the command as it was typed; ours are in small letters.
+/// Members that are at the same place would come in an order that Redis leaves open: there are
+/// none. In one error Redis repeats the name of the command as it was typed; ours are in small
+/// letters.
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 const SHAPES: &[&str] = &[
     "GEOADD k p m",

@@ -299,8 +299,8 @@ proptest! {
         args in proptest::collection::vec(proptest::sample::select(vec![
             "k", "b", "0", "1", "-1", "100", "abc", "9223372036854775807", "9223372036854775",
             "5000000000000000000", "-9223372036854775808", "EX", "px", "EXAT", "PXAT", "NX", "xx",
-            "GT", "lt", "CH", "INCR", "MIN", "COUNT", "BYLEX", "LIMIT", "REV", "(1", "-", "2", "GET", "KEEPTTL", "PERSIST", "REPLACE", "DB", "SYNC", "",
-            "GT", "lt", "GET", "IFEQ", "KEEPTTL", "PERSIST", "REPLACE", "DB", "SYNC", "",
+            "GT", "lt", "CH", "INCR", "MIN", "COUNT", "BYLEX", "LIMIT", "REV", "(1", "-", "2",
+            "GET", "IFEQ", "KEEPTTL", "PERSIST", "REPLACE", "DB", "SYNC", "",
         ]), 0..7),
         now in prop_oneof![Just(1), Just(1_700_000_000_000), Just(u64::MAX / 2)],
     ) {

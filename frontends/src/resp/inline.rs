@@ -3,8 +3,8 @@
 use super::scanner::ProtocolError;
 
 /// Splits a line into words as Redis does, nearly as a shell would: by blanks, with `"…"` (escapes
-/// `\n \r \t \b \a \xHH \\ \"`) and `'…'` (escape `\'`). A closing quote must be followed by a blank
-/// or the end. Vertical tabs and form feeds are blanks too, but do not end a word.
+/// `\n \r \t \b \a \xHH \\ \"`) and `'…'` (escape `\'`). A closing quote must be followed by a
+/// blank or the end. Vertical tabs and form feeds are blanks too, but do not end a word.
 ///
 /// # Errors
 ///

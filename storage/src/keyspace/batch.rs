@@ -95,8 +95,8 @@ impl Batch {
         self.is_atomic = true;
     }
 
-    /// Has calls carried out behind commands of the entry, or behind all of them if nothing may come
-    /// between: those that `behind` returns when it is told a command. Returns the places that
+    /// Has calls carried out behind commands of the entry, or behind all of them if nothing may
+    /// come between: those that `behind` returns when it is told a command. Returns the places that
     /// their replies have among those of the entry.
     pub fn insert_calls(
         &mut self,

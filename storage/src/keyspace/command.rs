@@ -275,8 +275,8 @@ impl Spec {
         self.flags.contains(Flags::HEAVY)
     }
 
-    /// Returns whether it may take long if its keys hold much. A frontend submits such commands apart
-    /// from writes: with those it would run where the entry is applied.
+    /// Returns whether it may take long if its keys hold much. A frontend submits such commands
+    /// apart from writes: with those it would run where the entry is applied.
     #[must_use]
     pub fn may_walk(&self) -> bool {
         self.walks.is_some()

@@ -130,8 +130,8 @@ impl Store {
         }
     }
 
-    /// Gives a key a value. A new item has no deadline, one that is there keeps its own. Returns the
-    /// item, and the value that was there before if it was large.
+    /// Gives a key a value. A new item has no deadline, one that is there keeps its own. Returns
+    /// the item, and the value that was there before if it was large.
     pub(super) fn put(
         &mut self,
         key: &[u8],

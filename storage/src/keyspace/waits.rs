@@ -84,8 +84,8 @@ impl Call {
         Self { spec: self.spec, args }
     }
 
-    /// Returns the error with which a wait ends because of what its key is by now: whoever reads for
-    /// a group needs the stream with the group.
+    /// Returns the error with which a wait ends because of what its key is by now: whoever reads
+    /// for a group needs the stream with the group.
     #[must_use]
     pub fn ended_by(&self, type_of_key: Option<&str>) -> Option<Reply> {
         let needs_stream = self.spec.waits == Some(Waits::Streams) && self.spec.is_write();

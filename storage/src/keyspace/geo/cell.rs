@@ -92,8 +92,8 @@ impl Point {
         EARTH_RADIUS * (other.latitude * DEGREE - self.latitude * DEGREE).abs()
     }
 
-    /// Returns the geohash that other programs know: five bits a letter, between the poles. Its last
-    /// letter would need three bits more than there are.
+    /// Returns the geohash that other programs know: five bits a letter, between the poles. Of the
+    /// last letter there are only two of five bits, and Redis shows none.
     pub(super) fn geohash(self) -> Vec<u8> {
         const LETTERS: &[u8; 32] = b"0123456789bcdefghjkmnpqrstuvwxyz";
         let column = index(self.longitude, LONGITUDE_MAX, STEP_MAX);

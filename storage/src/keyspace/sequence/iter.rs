@@ -28,8 +28,8 @@ impl<'a> Piece<'a> {
     }
 }
 
-/// What is kept of entries is a part of the memory that they lie in, not a copy: one piece of it for
-/// all entries of a leaf that follow each other.
+/// What is kept of entries is a part of the memory that they lie in, not a copy: one piece of it
+/// for all entries of a leaf that follow each other.
 #[derive(Debug, Default)]
 pub(in super::super) struct Sharer {
     last: Option<(Arc<Vec<u8>>, Bytes)>,

@@ -74,7 +74,7 @@ pub(super) const ROWS: &[Spec] = &[
         .keys_at(1, 1, 1)
         .doc("sorted-set", "2.0.0"),
     Spec::read(262, "zdiff", -3, zdiff)
-        .with(&[F::MOVABLEKEYS, F::CAT_SORTEDSET, F::HEAVY])
+        .with(&[F::MOVABLEKEYS, F::CAT_SORTEDSET])
         .more_keys(&[KeySpec::counted(1, "RO access")])
         .walks(WHOLE)
         .doc("sorted-set", "6.2.0"),
@@ -92,12 +92,12 @@ pub(super) const ROWS: &[Spec] = &[
         .doc("sorted-set", "1.2.0")
         .validated_by(check_zincrby),
     Spec::read(265, "zinter", -3, zinter)
-        .with(&[F::MOVABLEKEYS, F::CAT_SORTEDSET, F::HEAVY])
+        .with(&[F::MOVABLEKEYS, F::CAT_SORTEDSET])
         .more_keys(&[KeySpec::counted(1, "RO access")])
         .walks(WHOLE)
         .doc("sorted-set", "6.2.0"),
     Spec::read(266, "zintercard", -3, zintercard)
-        .with(&[F::MOVABLEKEYS, F::CAT_SORTEDSET, F::HEAVY])
+        .with(&[F::MOVABLEKEYS, F::CAT_SORTEDSET])
         .more_keys(&[KeySpec::counted(1, "RO access")])
         .walks(WHOLE)
         .doc("sorted-set", "7.0.0"),
@@ -216,7 +216,7 @@ pub(super) const ROWS: &[Spec] = &[
         .keys_at(1, 1, 1)
         .doc("sorted-set", "1.2.0"),
     Spec::read(289, "zunion", -3, zunion)
-        .with(&[F::MOVABLEKEYS, F::CAT_SORTEDSET, F::HEAVY])
+        .with(&[F::MOVABLEKEYS, F::CAT_SORTEDSET])
         .more_keys(&[KeySpec::counted(1, "RO access")])
         .walks(WHOLE)
         .doc("sorted-set", "6.2.0"),

@@ -6,12 +6,12 @@
 //! ```
 //!
 //! The place of a member by score is its rank. As in Redis a sorted set begins small, and members
-//! are found by a walk over all; when it has grown beyond [`SMALL_MAX`] members, or one of more than
-//! [`SMALL_BYTES_MAX`] bytes, they are also kept in the order of `members`, and stay so. A snapshot
-//! has those by score alone, behind a byte that tells whether there are others.
+//! are found by a walk over all; when it has grown beyond [`SMALL_MAX`] members, or one of more
+//! than [`SMALL_BYTES_MAX`] bytes, they are also kept in the order of `members`, and stay so. A
+//! snapshot has those by score alone, behind a byte that tells whether there are others.
 //!
-//! No score is NaN. In a large set minus zero is a score of its own that a client can see, though it
-//! is equal to zero; in a small one it becomes zero, again as in Redis.
+//! No score is NaN. In a large set minus zero is a score of its own that a client can see, though
+//! it is equal to zero; in a small one it becomes zero, again as in Redis.
 
 use std::cmp::Ordering;
 use std::io::{self, Read, Write};
