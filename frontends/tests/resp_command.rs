@@ -327,7 +327,10 @@ const CALLS: &str = "INFO nosuch|INFO get nosuch|DOCS nosuch|DOCS GET get|GETKEY
     GETKEYSANDFLAGS object encoding a|GETKEYSANDFLAGS object nosuch a|\
     GETKEYSANDFLAGS object help|GETKEYS object nosuch|GETKEYS object|GETKEYS ping|GETKEYS ping x|\
     GETKEYS nosuch x|GETKEYS get|GETKEYS get a b|GETKEYS client id|GETKEYSANDFLAGS getex a EX 1|\
-    GETKEYSANDFLAGS lcs a b LEN|GETKEYSANDFLAGS mget a b c|COUNT x|nosuch|HELP|LIST nosuch|\
+    GETKEYSANDFLAGS lcs a b LEN|GETKEYSANDFLAGS mget a b c|\
+    GETKEYSANDFLAGS xread COUNT 1 STREAMS a b 0 0|GETKEYSANDFLAGS xgroup create a b 0|\
+    GETKEYSANDFLAGS xreadgroup GROUP g streams STREAMS a b > >|GETKEYS xread COUNT 1 a b|\
+    COUNT x|nosuch|HELP|LIST nosuch|\
     LIST FILTERBY PATTERN|LIST FILTERBY MODULE x|LIST FILTERBY x y";
 
 #[tokio::test]

@@ -70,14 +70,22 @@ fn numbers_in_the_log_never_change() {
          113=flushall 114=flushdb 128=http.put 129=http.get 130=http.delete 131=http.list \
          132=slot.count 133=slot.keys 160=hdel 161=hexists 162=hget 163=hgetall 164=hincrby \
          165=hincrbyfloat 166=hkeys 167=hlen 168=hmget 169=hmset 170=hrandfield 171=hscan 172=hset \
-         173=hsetnx 174=hstrlen 175=hvals"
+         173=hsetnx 174=hstrlen 175=hvals 304=xack 305=xadd 306=xautoclaim 307=xclaim 308=xdel \
+         309=xgroup 316=xinfo 321=xlen 322=xpending 323=xrange 324=xread 325=xreadgroup \
+         326=xrevrange 327=xsetid 328=xtrim"
     );
 }
 
 #[test]
 fn flags_agree_with_who_carries_it_out() {
-    for row in all().iter().chain((128..=133).filter_map(by_id)) {
-        let write = row.flags.contains(command::Flags::WRITE);
+    // A container is what its subcommands are; of those that write, all do but HELP.
+    let container = row("xgroup");
+    let are_writes = |row: &Spec| row.flags.contains(command::Flags::WRITE);
+    assert!(container.is_write());
+    assert_eq!(container.subcommands.iter().filter(|row| !are_writes(row)).count(), 1);
+    let rows = all().iter().filter(|row| row.name != container.name);
+    for row in rows.chain((128..=133).filter_map(by_id)) {
+        let write = are_writes(row);
         assert_eq!(write, matches!(row.handler, Handler::Write(_)), "{}", row.name);
     }
     assert!(row("keys").is_heavy() && row("lcs").is_heavy() && !row("get").is_heavy());
@@ -117,6 +125,9 @@ fn keys_are_where_the_row_says() {
     assert_eq!(keys("ping", &["x"]), [] as [usize; 0]);
     assert_eq!(keys("get", &[]), [] as [usize; 0]);
     assert_eq!(keys("rename", &["a"]), [0]);
+    assert_eq!(keys("xread", &["COUNT", "1", "streams", "a", "b", "0", "$"]), [3, 4]);
+    assert_eq!(keys("xreadgroup", &["GROUP", "streams", "c", "STREAMS", "a", ">"]), [4]);
+    assert_eq!(keys("xgroup", &["create", "k", "g", "$"]), [1]);
 }
 
 #[test]

@@ -200,7 +200,11 @@ fn with_keys(call: &[&[u8]], show: impl Fn(&[u8], &'static str) -> Reply) -> Rep
         _ => row.key_flags.get(key).copied().unwrap_or(last),
     };
     let keys = row.keys(args).filter_map(|position| args.get(position)).enumerate();
-    Reply::Array(keys.map(|(at, key)| show(key, flags(at))).collect())
+    let shown: Vec<Reply> = keys.map(|(at, key)| show(key, flags(at))).collect();
+    if shown.is_empty() {
+        return Reply::error("ERR Invalid arguments specified for command");
+    }
+    Reply::Array(shown)
 }
 
 /// What SET does to its key depends on whether it is asked for the old value.

@@ -9,7 +9,7 @@ use raftkv_storage::keyspace::Reply;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::{errors, scanner};
+use super::scanner;
 
 /// The longest pause: what is longer ends with CLIENT UNPAUSE.
 const CENTURY_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;

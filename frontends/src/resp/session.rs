@@ -85,6 +85,8 @@ pub(super) fn is_independent(spec: &Spec) -> bool {
             | "asking"
             | "command"
             | "object"
+            | "xgroup"
+            | "xinfo"
     )
 }
 
@@ -145,6 +147,8 @@ impl Session {
             "time" => time(),
             "lolwut" => lolwut(server.options.version, args),
             "object" => help(OBJECT_HELP),
+            "xgroup" => help(XGROUP_HELP),
+            "xinfo" => help(XINFO_HELP),
             "client" => {
                 self.note(client);
                 return client::run(self, server, client, subcommand, args);
@@ -284,6 +288,38 @@ const OBJECT_HELP: &[&str] = &[
     "REFCOUNT <key>",
     "    Return the number of references of the value associated with the specified",
     "    <key>.",
+    "HELP",
+    "    Prints this help.",
+];
+
+const XGROUP_HELP: &[&str] = &[
+    "XGROUP <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CREATE <key> <groupname> <id|$> [option]",
+    "    Create a new consumer group. Options are:",
+    "    * MKSTREAM",
+    "      Create the empty stream if it does not exist.",
+    "    * ENTRIESREAD entries_read",
+    "      Set the group's entries_read counter (internal use).",
+    "CREATECONSUMER <key> <groupname> <consumer>",
+    "    Create a new consumer in the specified group.",
+    "DELCONSUMER <key> <groupname> <consumer>",
+    "    Remove the specified consumer.",
+    "DESTROY <key> <groupname>",
+    "    Remove the specified group.",
+    "SETID <key> <groupname> <id|$> [ENTRIESREAD entries_read]",
+    "    Set the current group ID and entries_read counter.",
+    "HELP",
+    "    Prints this help.",
+];
+
+const XINFO_HELP: &[&str] = &[
+    "XINFO <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CONSUMERS <key> <groupname>",
+    "    Show consumers of <groupname>.",
+    "GROUPS <key>",
+    "    Show the stream consumer groups.",
+    "STREAM <key> [FULL [COUNT <count>]",
+    "    Show information about the stream.",
     "HELP",
     "    Prints this help.",
 ];

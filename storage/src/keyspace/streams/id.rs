@@ -177,9 +177,7 @@ impl Asked {
         let id = match self {
             Self::Auto if now > last.ms => Id { ms: now, sequence: 0 },
             Self::Auto => last.next()?,
-            Self::Next(ms) if ms == last.ms => {
-                Id { ms, sequence: last.sequence.checked_add(1)? }
-            }
+            Self::Next(ms) if ms == last.ms => Id { ms, sequence: last.sequence.checked_add(1)? },
             Self::Next(ms) => Id { ms, sequence: 0 },
             Self::Exactly(id) => id,
         };

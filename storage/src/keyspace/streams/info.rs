@@ -69,11 +69,14 @@ pub(super) fn xinfo(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply
             [full, word, count]
                 if full.eq_ignore_ascii_case(b"full") && word.eq_ignore_ascii_case(b"count") =>
             {
-                in_full(stream, match integer(count)? {
-                    ..0 => COUNT,
-                    0 => usize::MAX,
-                    count => usize::try_from(count).unwrap_or(usize::MAX),
-                })
+                in_full(
+                    stream,
+                    match integer(count)? {
+                        ..0 => COUNT,
+                        0 => usize::MAX,
+                        count => usize::try_from(count).unwrap_or(usize::MAX),
+                    },
+                )
             }
             _ => return Err(Reply::unknown_subcommand_or_arity("xinfo", args.at(0))),
         },
