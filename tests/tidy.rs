@@ -84,7 +84,9 @@ fn files_and_lines_are_short() {
             findings.push(format!("{file} has {lines} lines"));
         }
         for (at, line) in (1..).zip(text.lines()) {
-            if line.chars().count() > COLUMNS_MAX && !line.contains('"') {
+            // Texts are as long as they are, and so are the replies in a test's script.
+            let is_text = line.contains('"') || line.contains(" -> ") && file.contains("tests/");
+            if line.chars().count() > COLUMNS_MAX && !is_text {
                 findings.push(format!("{file}:{at} is longer than {COLUMNS_MAX} columns"));
             }
         }

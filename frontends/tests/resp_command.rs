@@ -362,7 +362,10 @@ const CALLS: &str = "INFO nosuch|INFO get nosuch|DOCS nosuch|DOCS GET get|GETKEY
     GETKEYSANDFLAGS bitfield a get u8 0|GETKEYSANDFLAGS bitfield a overflow sat get u8 0|\
     GETKEYSANDFLAGS bitfield a get u8 0 set u8 0 1|GETKEYSANDFLAGS bitfield a get u8|\
     GETKEYSANDFLAGS bitfield a overflow|GETKEYSANDFLAGS bitfield a set u8 0|\
-    GETKEYSANDFLAGS mget a b c|COUNT x|nosuch|HELP|LIST nosuch|\
+    GETKEYSANDFLAGS mget a b c|\
+    GETKEYSANDFLAGS xread COUNT 1 STREAMS a b 0 0|GETKEYSANDFLAGS xgroup create a b 0|\
+    GETKEYSANDFLAGS xreadgroup GROUP g streams STREAMS a b > >|GETKEYS xread COUNT 1 a b|\
+    COUNT x|nosuch|HELP|LIST nosuch|\
     LIST FILTERBY PATTERN|LIST FILTERBY MODULE x|LIST FILTERBY x y";
 
 #[tokio::test]

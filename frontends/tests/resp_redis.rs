@@ -267,15 +267,19 @@ async fn small_words_are_those_of_redis() {
 
 /// As those of other containers, and so by a node that leads nobody.
 #[tokio::test]
-async fn object_help_is_answered_by_any_node() {
+async fn help_of_a_container_is_answered_by_any_node() {
     let kv = Memory::new();
     kv.change(|cluster| {
         (cluster.role, cluster.leader) = (raftkv_frontends::Role::Follower, Some(id("B")))
     });
-    let help = talk(&kv, &words("OBJECT help")).await;
-    assert!(help.starts_with(b"*15\r\n+OBJECT <subcommand> "), "{}", help.escape_ascii());
     assert!(ask(&kv, "OBJECT ENCODING k").await.starts_with("-MOVED"));
-    agree(&[(b"OBJECT HELP", &help)]).await;
+    for (container, lines) in [("OBJECT", 15), ("XGROUP", 17), ("XINFO", 9)] {
+        let call = format!("{container} HELP");
+        let help = talk(&kv, &words(&call)).await;
+        let head = format!("*{lines}\r\n+{container} <subcommand> ");
+        assert!(help.starts_with(head.as_bytes()), "{}", help.escape_ascii());
+        agree(&[(call.as_bytes(), &help)]).await;
+    }
 }
 
 fn failed(name: &str, why: &str) -> String {

@@ -37,6 +37,7 @@ fn every_shape() -> Vec<Reply> {
         Reply::Map(vec![(Reply::bulk("k"), Reply::Set(vec![Reply::bulk("v")]))]),
         Reply::Map(vec![]),
         Reply::Set(vec![Reply::Map(vec![(Reply::Integer(1), Reply::Double(2.5))])]),
+        Reply::ByKey(vec![(Reply::bulk("k"), Reply::Array(vec![]))]),
         Reply::error("WRONGTYPE two\r\nlines"),
     ]
 }
@@ -50,7 +51,7 @@ async fn every_reply_in_resp2() {
         $4\r\n-inf\r\n$3\r\nnan\r\n\
         $5\r\na\r\nb\0\r\n$0\r\n\r\n$10\r\nfor people\r\n\
         *3\r\n:1\r\n*0\r\n$-1\r\n*2\r\n$1\r\nk\r\n*1\r\n$1\r\nv\r\n*0\r\n*1\r\n\
-        *2\r\n:1\r\n$3\r\n2.5\r\n\
+        *2\r\n:1\r\n$3\r\n2.5\r\n*1\r\n*2\r\n$1\r\nk\r\n*0\r\n\
         -WRONGTYPE two  lines\r\n";
     assert_eq!(String::from_utf8(answers).unwrap(), expected);
 }
@@ -65,7 +66,7 @@ async fn every_reply_in_resp3() {
         ,0.5\r\n,3\r\n,1e+300\r\n,-1.5e-9\r\n,inf\r\n,-inf\r\n,nan\r\n\
         $5\r\na\r\nb\0\r\n$0\r\n\r\n=14\r\ntxt:for people\r\n\
         *3\r\n:1\r\n*0\r\n_\r\n%1\r\n$1\r\nk\r\n~1\r\n$1\r\nv\r\n%0\r\n~1\r\n%1\r\n:1\r\n,2.5\r\n\
-        -WRONGTYPE two  lines\r\n";
+        %1\r\n$1\r\nk\r\n*0\r\n-WRONGTYPE two  lines\r\n";
     let answers = String::from_utf8(answers).unwrap();
     assert_eq!(&answers[hello.len()..], expected);
 }

@@ -162,6 +162,48 @@ const WRONG: &[(&str, &str)] = &[
     ("PEXPIRE k 1 GT LT", "ERR GT and LT options at the same time are not compatible"),
     ("EXPIREAT k 9223372036854775807", "ERR invalid expire time in 'expireat' command"),
     ("PEXPIREAT k abc", INTEGER),
+    ("XADD k 1 f v f", "ERR wrong number of arguments for 'xadd' command"),
+    ("XADD k 0-0 f v", "ERR The ID specified in XADD must be greater than 0-0"),
+    ("XADD k nonsense f v", STREAM_ID),
+    ("XADD k MAXLEN abc * f v", INTEGER),
+    ("XADD k MAXLEN -1 * f v", "ERR The MAXLEN argument must be >= 0."),
+    ("XADD k MAXLEN ~ 5 LIMIT -1 * f v", "ERR The LIMIT argument must be >= 0."),
+    ("XTRIM k nonsense 5", SYNTAX),
+    ("XTRIM k MINID -", STREAM_ID),
+    (
+        "XTRIM k MAXLEN 5 MINID 5",
+        "ERR syntax error, MAXLEN and MINID options at the same time are not compatible",
+    ),
+    (
+        "XTRIM k MAXLEN 5 LIMIT 5",
+        "ERR syntax error, LIMIT cannot be used without the special ~ option",
+    ),
+    (
+        "XTRIM k LIMIT 5",
+        "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy",
+    ),
+    ("XTRIM k LIMIT 0", "ERR syntax error, XTRIM must be called with a trimming strategy"),
+    ("XSETID k nonsense", STREAM_ID),
+    ("XSETID k 5 nonsense", SYNTAX),
+    ("XSETID k 5 ENTRIESADDED -1", "ERR entries_added must be positive"),
+    (
+        "XSETID k 5 MAXDELETEDID 6",
+        "ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id",
+    ),
+    ("XAUTOCLAIM k g c abc 0", "ERR Invalid min-idle-time argument for XAUTOCLAIM"),
+    ("XAUTOCLAIM k g c 0 nonsense", STREAM_ID),
+    ("XAUTOCLAIM k g c 0 0 COUNT 0", "ERR COUNT must be > 0"),
+    ("XAUTOCLAIM k g c 0 0 nonsense", SYNTAX),
+    ("XREADGROUP GROUP g c nonsense k >", SYNTAX),
+    ("XREADGROUP GROUP g c BLOCK -1 STREAMS k >", "ERR timeout is negative"),
+    ("XREADGROUP COUNT 1 NOACK NOACK STREAMS k >", "ERR Missing GROUP option for XREADGROUP"),
+    ("XGROUP nonsense k g", "ERR unknown subcommand 'nonsense'. Try XGROUP HELP."),
+    ("XGROUP DESTROY k", "ERR wrong number of arguments for 'xgroup|destroy' command"),
+    (
+        "XGROUP CREATE k g 0 nonsense",
+        "ERR unknown subcommand or wrong number of arguments for 'CREATE'. Try XGROUP HELP.",
+    ),
+    ("XGROUP SETID k g 0 ENTRIESREAD -2", "ERR value for ENTRIESREAD must be positive or -1"),
     ("FLUSHALL nonsense", SYNTAX),
     ("FLUSHALL ASYNC SYNC", SYNTAX),
     ("FLUSHDB nonsense", SYNTAX),
@@ -170,6 +212,7 @@ const SYNTAX: &str = "ERR syntax error";
 const POSITIVE: &str = "ERR value is out of range, must be positive";
 const FLOAT: &str = "ERR value is not a valid float";
 const GT_LT_NX: &str = "ERR GT, LT, and/or NX options at the same time are not compatible";
+const STREAM_ID: &str = "ERR Invalid stream ID specified as stream command argument";
 const INTEGER: &str = "ERR value is not an integer or out of range";
 const BIT_OFFSET: &str = "ERR bit offset is not an integer or out of range";
 const BIT_TYPE: &str = "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not \
@@ -188,6 +231,11 @@ const LATE: &[&str] = &[
     "GEORADIUS k 1 1 abc km",
     "GEORADIUSBYMEMBER k a 1 km STORE",
     "GEOSEARCHSTORE b k FROMLONLAT 1 1 BYRADIUS -1 km",
+    "XDEL k nonsense",
+    "XACK k g nonsense",
+    "XCLAIM k g c abc 0",
+    "XREADGROUP GROUP g c STREAMS k nonsense",
+    "XGROUP CREATE k g nonsense",
 ];
 
 /// Calls that depend on the clock: the time of the entry is for the entry to say.

@@ -15,7 +15,6 @@ fn entries_come_in_the_order_of_their_ids() {
         XADD s * e "" -> "1000000-1"
         +7
         XADD s * f 5 -> "1000007-0"
-        XADD s 5-2 a 1 -> ERR The ID specified in XADD is equal or smaller than the target stream top item
         XADD s 0-0 a 1 -> ERR The ID specified in XADD must be greater than 0-0
         XADD s 2000000 a -> ERR wrong number of arguments for 'xadd' command
         XADD n NOMKSTREAM * a 1 -> null
@@ -37,7 +36,6 @@ fn entries_come_in_the_order_of_their_ids() {
         TYPE s -> stream
         OBJECT ENCODING s -> "stream"
         XLEN s -> 0
-        XADD s 3000000 a 1 -> ERR The ID specified in XADD is equal or smaller than the target stream top item
         XSETID s 18446744073709551615-18446744073709551615 -> OK
         XADD s * a 1 -> ERR The stream has exhausted the last possible ID, unable to add more items
         DEL s -> 1
@@ -53,7 +51,6 @@ fn entries_come_in_the_order_of_their_ids() {
 fn groups_share_what_is_new_and_keep_what_is_pending() {
     Db::new().script(
         r#"
-        XGROUP CREATE s g $ -> ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.
         XGROUP CREATE s g $ MKSTREAM -> OK
         XGROUP CREATE s g $ -> BUSYGROUP Consumer Group name already exists
         XADD s 1 a 1 -> "1-0"
@@ -91,7 +88,6 @@ fn groups_share_what_is_new_and_keep_what_is_pending() {
         XPENDING s g -> [0 null null null array]
         XGROUP DESTROY s g -> 1
         XGROUP DESTROY s g -> 0
-        XREADGROUP GROUP g alice STREAMS s > -> NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option
         XINFO GROUPS s -> []
         "#,
     );
@@ -128,9 +124,48 @@ fn a_read_that_waits_is_one_attempt_here() {
         XREAD BLOCK -1 STREAMS s 0 -> ERR timeout is negative
         XREAD BLOCK x STREAMS s 0 -> ERR timeout is not an integer or out of range
         XREAD STREAMS s -> ERR wrong number of arguments for 'xread' command
-        XREAD STREAMS s n 0 -> ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.
         "#,
     );
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let mut db = Db::new();
+    db.script(
+        r#"
+        XADD s 5-1 a 1 -> "5-1"
+        XADD last 18446744073709551615-18446744073709551615 a 1 -> "18446744073709551615-18446744073709551615"
+        SET string v -> OK
+        "#,
+    );
+    let small = "ERR The ID specified in XADD is equal or smaller than the target stream top item";
+    let last = "ERR The stream has exhausted the last possible ID, unable to add more items";
+    let wrong_type = "WRONGTYPE Operation against a key holding the wrong kind of value";
+    let no_key = "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may \
+                  want to use the MKSTREAM option to create an empty stream automatically.";
+    let no_group = "NOGROUP No such key 's' or consumer group 'g'";
+    let unbalanced = "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be \
+                      specified.";
+    for (line, error) in [
+        ("XADD s 5-1 a 1", small),
+        ("XADD s 4-* a 1", small),
+        ("XADD last * a 1", last),
+        ("XADD string * a 1", wrong_type),
+        ("XLEN string", wrong_type),
+        ("XREAD STREAMS s string 0 0", wrong_type),
+        ("XGROUP CREATE n g $", no_key),
+        ("XGROUP DESTROY n g", no_key),
+        ("XGROUP SETID s g 0", "NOGROUP No such consumer group 'g' for key name 's'"),
+        ("XPENDING s g", no_group),
+        ("XCLAIM s g c 0 1", no_group),
+        (
+            "XREADGROUP GROUP g c STREAMS s >",
+            &format!("{no_group} in XREADGROUP with GROUP option"),
+        ),
+        ("XREAD STREAMS s n 0", unbalanced),
+    ] {
+        assert_eq!(db.run(line), *error, "{line}");
+    }
 }
 
 /// As in Redis, whole nodes of a hundred go, and not too many at once.
@@ -179,7 +214,7 @@ fn what_changes_groups_alone_is_no_change_of_the_key() {
     }
 }
 
-const KEYS: [&str; 3] = ["a", "b", "c"];
+const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 const SHAPES: &[&str] = &[
     "XADD k i f v",
     "XADD k i f v",
@@ -188,14 +223,14 @@ const SHAPES: &[&str] = &[
     "XADD k i f v f",
     "XADD k o f v",
     "XADD k NOMKSTREAM i f v",
-    "XADD k MAXLEN n i f v",
-    "XADD k MAXLEN = n i f v",
+    "XADD k MAXLEN m i f v",
+    "XADD k MAXLEN = m i f v",
     "XADD k MINID o i f v",
     "XADD k MAXLEN ~ 100000 LIMIT n i f v",
-    "XADD k MAXLEN n LIMIT n i f v",
+    "XADD k MAXLEN m LIMIT n i f v",
     "XADD k LIMIT n i f v",
-    "XADD k MAXLEN n MINID o i f v",
-    "XADD k nomkstream MAXLEN n",
+    "XADD k MAXLEN m MINID o i f v",
+    "XADD k nomkstream MAXLEN m",
     "XLEN k",
     "XRANGE k o o",
     "XRANGE k - +",
@@ -205,11 +240,11 @@ const SHAPES: &[&str] = &[
     "XREVRANGE k + o COUNT n",
     "XDEL k o",
     "XDEL k o o o",
-    "XTRIM k MAXLEN n",
+    "XTRIM k MAXLEN m",
     "XTRIM k MINID o",
     "XTRIM k MINID = o",
     "XTRIM k n",
-    "XTRIM k LIMIT n MAXLEN n",
+    "XTRIM k LIMIT n MAXLEN m",
     "XSETID k o",
     "XSETID k o ENTRIESADDED n",
     "XSETID k i ENTRIESADDED n MAXDELETEDID o",
@@ -279,7 +314,7 @@ const SHAPES: &[&str] = &[
     "XINFO GROUPS k",
     "XINFO CONSUMERS k g",
     "XINFO nonsense k",
-    "SET k v",
+    "SET d v",
     "DEL k",
     "COPY k k REPLACE",
     "RENAME k k",
@@ -310,7 +345,8 @@ const ODD_IDS: [&str; 18] = [
 /// Fills in shapes; `last` is the number that the newest ID comes from.
 fn fill(shape: &str, random: &mut Random, last: &mut u64) -> Vec<Vec<u8>> {
     let old = |random: &mut Random, last: u64| {
-        let number = (last + 3).saturating_sub(random.below(40) as u64);
+        let back = if random.below(3) == 0 { 3000 } else { 40 };
+        let number = (last + 3).saturating_sub(random.below(back) as u64);
         match random.below(20) {
             0..=2 => random.pick(&ODD_IDS).to_owned(),
             3 => format!("({}-{}", number / 3, number % 3),
@@ -319,7 +355,8 @@ fn fill(shape: &str, random: &mut Random, last: &mut u64) -> Vec<Vec<u8>> {
         }
     };
     let mut word = |word: &str| match word {
-        "k" => random.pick(&KEYS).into(),
+        // One of them is a string most of the time.
+        "k" => KEYS[[0, 0, 0, 0, 1, 1, 1, 2, 2, 3][random.below(10)]].into(),
         "f" => format!("f{}", random.below(3)),
         "v" => match random.below(30) {
             0 => "a long value ".repeat(100),
@@ -339,6 +376,7 @@ fn fill(shape: &str, random: &mut Random, last: &mut u64) -> Vec<Vec<u8>> {
         // How long something must have been pending: nothing, or longer than tests take.
         "t" => random.pick(&["0", "0", "20000000", "-5", "x"]).into(),
         "d" => random.pick(&["0", "50000000", "-1", "9223372036854775807", "x"]).into(),
+        "m" => random.pick(&["0", "30", "100", "300", "1000", "9223372036854775807", "-1"]).into(),
         "n" => random
             .pick(&["0", "1", "2", "3", "10", "50", "-1", "-2", "9223372036854775807", "x", ""])
             .into(),

@@ -6,8 +6,9 @@ use std::time::Instant;
 use raftkv_storage::keyspace::Reply;
 
 use super::encode::Protocol;
+use super::help::help;
 use super::registry::{Client, Seen, Unblock};
-use super::session::{Outcome, Replies, Session, help};
+use super::session::{Outcome, Replies, Session};
 use super::tracking::Mode;
 use super::{Server, caching, errors, scanner};
 use crate::Kv;

@@ -10,7 +10,7 @@ use raftkv_storage::keyspace::command::Batch;
 use raftkv_storage::keyspace::{Reply, slots};
 use raftkv_storage::types::NodeId;
 
-use super::session::help;
+use super::help::help;
 use super::{Server, errors, scanner};
 use crate::{Cluster, Kv, Member, Status};
 

@@ -7,7 +7,7 @@ use raftkv_storage::keyspace::command::{self as table, Begin, Find, Spec};
 use raftkv_storage::keyspace::glob;
 
 use super::errors;
-use super::session::help;
+use super::help::help;
 
 /// The most names that INFO and DOCS take at once: more than there are commands and subcommands.
 const NAMES_MAX: usize = 512;
@@ -207,7 +207,11 @@ fn with_keys(call: &[&[u8]], show: impl Fn(&[u8], &'static str) -> Reply) -> Rep
         _ => row.key_flags.get(key).copied().unwrap_or(last),
     };
     let keys = row.keys(args).filter_map(|position| args.get(position)).enumerate();
-    Reply::Array(keys.map(|(at, key)| show(key, flags(at))).collect())
+    let shown: Vec<Reply> = keys.map(|(at, key)| show(key, flags(at))).collect();
+    if shown.is_empty() {
+        return Reply::error("ERR Invalid arguments specified for command");
+    }
+    Reply::Array(shown)
 }
 
 /// What SET does to its key depends on whether the old value matters.

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use raftkv_storage::keyspace::Reply;
 use raftkv_storage::keyspace::glob;
 
-use super::session::help;
+use super::help::help;
 use super::tracking::KEYS_MAX;
 use super::{Options, Server, errors, scanner};
 use crate::Kv;

@@ -15,6 +15,7 @@ mod connection;
 pub mod encode;
 pub mod errors;
 mod hello;
+mod help;
 mod info;
 pub mod inline;
 mod pause;

@@ -8,6 +8,7 @@ use raftkv_storage::keyspace::command::{self as table, Spec};
 
 use super::caching::{self, Caching};
 use super::encode::Protocol;
+use super::help::{MEMORY_HELP, OBJECT_HELP, XGROUP_HELP, XINFO_HELP, help};
 use super::registry::Client;
 use super::transaction::Transaction;
 use super::{Server, client, cluster, command, config, errors, hello, info, scanner, wait};
@@ -90,6 +91,8 @@ pub(super) fn is_independent(spec: &Spec) -> bool {
             | "multi"
             | "discard"
             | "unwatch"
+            | "xgroup"
+            | "xinfo"
     )
 }
 
@@ -157,6 +160,8 @@ impl Session {
             "lolwut" => lolwut(server.options.version, args),
             "object" => help(OBJECT_HELP),
             "memory" => help(MEMORY_HELP),
+            "xgroup" => help(XGROUP_HELP),
+            "xinfo" => help(XINFO_HELP),
             "client" => {
                 self.note(client);
                 return client::run(self, server, client, subcommand, args);
@@ -277,35 +282,3 @@ fn function(subcommand: &str, args: &[&[u8]]) -> Reply {
         _ => Reply::error("ERR functions are not supported"),
     }
 }
-
-/// Returns a HELP text as Redis does: one line of text for each line.
-pub(super) fn help(lines: &'static [&'static str]) -> Reply {
-    Reply::Array(lines.iter().copied().map(Reply::Simple).collect())
-}
-
-const OBJECT_HELP: &[&str] = &[
-    "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "ENCODING <key>",
-    "    Return the kind of internal representation used in order to store the value",
-    "    associated with a <key>.",
-    "FREQ <key>",
-    "    Return the access frequency index of the <key>. The returned integer is",
-    "    proportional to the logarithm of the recent access frequency of the key.",
-    "IDLETIME <key>",
-    "    Return the idle time of the <key>, that is the approximated number of",
-    "    seconds elapsed since the last access to the key.",
-    "REFCOUNT <key>",
-    "    Return the number of references of the value associated with the specified",
-    "    <key>.",
-    "HELP",
-    "    Prints this help.",
-];
-
-const MEMORY_HELP: &[&str] = &[
-    "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "USAGE <key> [SAMPLES <count>]",
-    "    Return about how many bytes the <key> and its value take. All of the value is",
-    "    counted, whatever the <count>.",
-    "HELP",
-    "    Prints this help.",
-];

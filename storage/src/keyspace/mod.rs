@@ -6,8 +6,8 @@
 //! hashes (`hash`). It is also why nothing here may fail: a command answers an error, or it is
 //! done.
 //!
-//! - [`command`], `table`: what a command is, and which there are · `batch`: its bytes in the log ·
-//!   [`reply`]: answers
+//! - [`command`], `table`, `container`: what a command is, and which there are · `batch`: its bytes
+//!   in the log · [`reply`]: answers
 //! - `store`: the trie that freezes · `database`: keys and deadlines in step · `item`,
 //!   `value`: what a key holds
 //! - `strings`, `generic`, `scan`, `expire`, `server`, [`http`], [`slots`]: rows and handlers ·

@@ -8,7 +8,7 @@ use super::super::{Reply, Writer};
 use super::group::Delivery;
 use super::id::{self, Id};
 use super::value::{self, entry, show};
-use super::{Stream, edit_groups, no_group};
+use super::{Stream, edit_beside, no_group};
 
 /// How many XAUTOCLAIM claims unless told otherwise, and how many it looks at for each of them.
 const COUNT: i64 = 100;
@@ -91,7 +91,7 @@ pub(super) fn xclaim(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, 
     let ids: Vec<Id> = args.from(4).iter().map_while(|text| id::parse(text, 0).ok()).collect();
     let now = writer.now;
     let options = Options::parse(args.from(4 + ids.len()), now)?;
-    edit_groups(writer, key, |stream| {
+    edit_beside(writer, key, |stream| {
         let (mut claimed, mut sharer) = (Vec::new(), Sharer::default());
         let Some((group, entries)) = stream.group_mut(name) else { return Reply::Array(claimed) };
         group.last_id = group.last_id.max(options.last_id);
@@ -158,7 +158,7 @@ pub(super) fn xautoclaim(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Rep
     let sweep = Sweep::parse(args.from(0))?;
     check_group(writer, key, name)?;
     let now = writer.now;
-    edit_groups(writer, key, |stream| {
+    edit_beside(writer, key, |stream| {
         let (mut claimed, mut deleted, mut sharer) = (Vec::new(), Vec::new(), Sharer::default());
         let Some((group, entries)) = stream.group_mut(name) else { return Reply::Array(claimed) };
         let mut place = value::place(group.pending(), sweep.start).unwrap_or_else(|place| place);

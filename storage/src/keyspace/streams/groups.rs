@@ -6,7 +6,7 @@ use super::super::number::{self, integer};
 use super::super::{Reply, Writer};
 use super::group::Group;
 use super::id::{self, Id};
-use super::{Stream, edit_groups, no_such_group};
+use super::{Stream, edit_beside, no_such_group};
 
 /// The subcommands of XGROUP.
 pub(super) const XGROUP: &[Spec] = &[
@@ -100,7 +100,7 @@ pub(super) fn xgroup(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, 
         ("setid", 4 | 6) => set_id(writer, args, &call),
         ("createconsumer", _) => create_consumer(writer, args),
         ("delconsumer", _) => {
-            let removed = edit_groups(writer, key, |stream| {
+            let removed = edit_beside(writer, key, |stream| {
                 stream.group_mut(name).and_then(|(group, _)| group.remove_consumer(args.at(3)))
             })?;
             Ok(number::reply(removed.unwrap_or(0)))
@@ -129,7 +129,7 @@ fn create(writer: &mut Writer<'_>, args: &Args<'_>, call: &Call) -> Result<Reply
 
 /// Who waits for the group is to find out: the key counts as changed for those who look at changes.
 fn destroy(writer: &mut Writer<'_>, key: &[u8], name: &[u8]) -> Result<Reply, Reply> {
-    edit_groups(writer, key, |stream| stream.remove_group(name))?;
+    edit_beside(writer, key, |stream| stream.remove_group(name))?;
     writer.database.changes().note(key);
     Ok(Reply::Integer(1))
 }
@@ -139,7 +139,7 @@ fn set_id(writer: &mut Writer<'_>, args: &Args<'_>, call: &Call) -> Result<Reply
         b"$" => None,
         text => Some(id::parse_any(text, 0)?),
     };
-    edit_groups(writer, args.at(1), |stream| {
+    edit_beside(writer, args.at(1), |stream| {
         let last_id = given.unwrap_or(stream.last_id);
         if let Some((group, _)) = stream.group_mut(args.at(2)) {
             (group.last_id, group.entries_read) = (last_id, call.entries_read);
@@ -150,7 +150,7 @@ fn set_id(writer: &mut Writer<'_>, args: &Args<'_>, call: &Call) -> Result<Reply
 
 fn create_consumer(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let (now, consumer) = (writer.now, args.at(3));
-    let is_new = edit_groups(writer, args.at(1), |stream| {
+    let is_new = edit_beside(writer, args.at(1), |stream| {
         let Some((group, _)) = stream.group_mut(args.at(2)) else { return false };
         let is_new = group.consumer(consumer).is_none();
         if is_new {

@@ -5,8 +5,9 @@
 //! XAUTOCLAIM, [`info`] XINFO. [`value`] has the type, [`id`] IDs, [`group`] what a group knows,
 //! [`past`] how far it has read, and [`trim`] how much of the beginning goes.
 //!
-//! As in Redis, what changes groups alone does not count as a change of the key: nobody who watches
-//! a stream has a transaction refused because others acknowledge what they have read.
+//! As in Redis, only entries that come and go count as a change of the key, not what is known
+//! beside them: nobody who watches a stream has a transaction refused because others acknowledge
+//! what they have read.
 
 mod add;
 mod claim;
@@ -22,6 +23,7 @@ mod tests;
 mod trim;
 mod value;
 
+use super::collection::Content;
 use super::command::{Args, Begin, Find, Flags as F, KeySpec, Spec, WHOLE, at, from};
 use super::number::{self, integer};
 use super::reply::{NO_SUCH_KEY, SYNTAX, until_nul};
@@ -103,6 +105,7 @@ pub(super) const ROWS: &[Spec] = &[
         .doc("stream", "5.0.0"),
     Spec::write(325, "xreadgroup", -7, xreadgroup)
         .with(&[F::BLOCKING, F::MOVABLEKEYS, F::CAT_STREAM])
+        .key_flags(&["RO access"])
         .more_keys(&[behind_streams(4)])
         .waits(Waits::Streams)
         .doc("stream", "5.0.0")
@@ -154,8 +157,8 @@ fn no_such_group(key: &[u8], group: &[u8]) -> Reply {
     quoting(["NOGROUP No such consumer group '", "' for key name '", "'"], [group, key])
 }
 
-/// Changes the groups of a stream that is there; see the module's head.
-fn edit_groups<R>(
+/// Changes what a stream that is there knows beside its entries; see the module's head.
+fn edit_beside<R>(
     writer: &mut Writer<'_>,
     key: &[u8],
     change: impl FnOnce(&mut Stream) -> R,
@@ -170,7 +173,7 @@ fn ids(args: &[&[u8]]) -> Result<Vec<Id>, Reply> {
 
 fn xlen(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let stream = reader.kind::<Stream>(args.at(0))?;
-    Ok(number::reply(stream.map_or(0, |stream| stream.places(Id::MIN, Id::MAX).len())))
+    Ok(number::reply(stream.map_or(0, Stream::len)))
 }
 
 fn xrange(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
@@ -274,7 +277,7 @@ fn xsetid(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
             ));
         }
     }
-    edit_groups(writer, key, |stream| {
+    edit_beside(writer, key, |stream| {
         stream.last_id = reset.last;
         if let Some(added) = reset.added {
             stream.entries_added = added.unsigned_abs();

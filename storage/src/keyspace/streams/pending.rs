@@ -6,7 +6,7 @@ use super::super::reply::SYNTAX;
 use super::super::{Reader, Reply, Writer};
 use super::group::{Delivery, Group};
 use super::id::{self, Id};
-use super::{Stream, edit_groups, ids, no_group, value};
+use super::{Stream, edit_beside, ids, no_group, value};
 
 pub(super) fn xack(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let (key, name) = (args.at(0), args.at(1));
@@ -14,7 +14,7 @@ pub(super) fn xack(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Re
         return Ok(Reply::Integer(0));
     }
     let ids = ids(args.from(2))?;
-    let acknowledged = edit_groups(writer, key, |stream| {
+    let acknowledged = edit_beside(writer, key, |stream| {
         let Some((group, _)) = stream.group_mut(name) else { return 0 };
         ids.iter().filter(|id| group.acknowledge(**id)).count()
     })?;

@@ -13,7 +13,7 @@ use super::group::{Delivery, Group};
 use super::id::{self, Id};
 use super::past::Past;
 use super::value::{entry, places, show};
-use super::{Stream, edit_groups, no_group};
+use super::{Stream, edit_beside, no_group};
 
 /// What is asked for.
 pub(super) struct Call<'s, 'a> {
@@ -183,13 +183,13 @@ pub(super) fn xreadgroup(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Rep
     }
     let (now, mut found) = (writer.now, Vec::new());
     for (key, wanted) in wanted {
-        let entries = edit_groups(writer, key, |stream| {
+        let entries = edit_beside(writer, key, |stream| {
             let past = stream.past();
             let (group, entries) = stream.group_mut(name)?;
             let reading = Reading { group, entries, past, consumer, now, count: call.count };
             match wanted {
-                Wanted::New => reading.new(call.is_acknowledged),
-                Wanted::Own(start) => Some(reading.own(start)),
+                Wanted::New => reading.give_new(call.is_acknowledged),
+                Wanted::Own(start) => Some(reading.give_own(start)),
             }
         })?;
         found.extend(entries.map(|entries| (Reply::bulk(key), Reply::Array(entries))));
@@ -223,7 +223,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// Gives it what nobody in the group has been given, if there is anything. If there is not,
     /// nobody has seen the consumer either.
-    fn new(self, is_acknowledged: bool) -> Option<Vec<Reply>> {
+    fn give_new(self, is_acknowledged: bool) -> Option<Vec<Reply>> {
         let Self { group, entries, past, now, .. } = self;
         let places = places(entries, group.last_id.next()?, Id::MAX);
         if places.is_empty() {
@@ -244,7 +244,7 @@ impl Reading<'_> {
 
     /// Gives it again what it was given behind an ID and has not acknowledged; of what was deleted,
     /// the IDs.
-    fn own(self, start: Id) -> Vec<Reply> {
+    fn give_own(self, start: Id) -> Vec<Reply> {
         let Self { group, entries, now, .. } = self;
         let consumer = group.see(self.consumer, now);
         let own = group.numbered(consumer).map(|consumer| consumer.pending().clone());

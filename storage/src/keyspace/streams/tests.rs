@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::super::collection::{Content, Kind};
-use super::Stream;
+use super::super::command::{Batch, Stamp, lookup};
+use super::super::{Keyspace, Reader};
 use super::group::{Delivery, Group};
 use super::id::Id;
+use super::{Stream, block_ms, pinned};
 
 const GROUPS: [&[u8]; 2] = [b"", b"group"];
 const CONSUMERS: [&[u8]; 4] = [b"", b"a", b"b", b"c"];
@@ -196,4 +198,40 @@ fn acknowledging_takes_no_time_that_grows() {
         assert!(group.acknowledge(Id { ms, sequence: 0 }));
     }
     assert!(group.pending().is_empty());
+}
+
+fn words(line: &str) -> Vec<&[u8]> {
+    line.split(' ').map(str::as_bytes).collect()
+}
+
+#[test]
+fn a_call_that_waits_can_be_made_again() {
+    let mut keyspace = Keyspace::default();
+    let mut batch = Batch::new();
+    for line in ["xadd s 5-1 a b", "xgroup create n g 0 mkstream", "set x v"] {
+        let words = words(line);
+        batch.push(lookup(words[0]).expect("a command"), &words[1..]);
+    }
+    let payload = batch.into_parts(Stamp { time_ms: 9, seed: 0 }).1.expect("writes");
+    keyspace.apply(1, &payload);
+    let reader = Reader { store: keyspace.database.store(), now: 9, clock: 9, seed: 0 };
+    for (line, expected) in [
+        ("BLOCK 0 STREAMS s n m x $ $ $ $", "BLOCK 0 STREAMS s n m x 5-1 0-0 0-0 $"),
+        ("STREAMS $ s 0 $", "STREAMS $ s 0 5-1"),
+        ("GROUP g c STREAMS s >", "GROUP g c STREAMS s >"),
+        ("STREAMS s s $", "STREAMS s s $"),
+    ] {
+        let pinned = pinned(&reader, &words(line));
+        assert_eq!(String::from_utf8(pinned.join(&b' ')).expect("a line"), expected);
+    }
+    for (line, milliseconds) in [
+        ("BLOCK 0 STREAMS s $", Some(0)),
+        ("COUNT 1 block 50 STREAMS block 7", Some(50)),
+        ("GROUP BLOCK 5 BLOCK 7 NOACK STREAMS s >", Some(7)),
+        ("STREAMS BLOCK 9", None),
+        ("BLOCK -1 STREAMS s $", None),
+        ("BLOCK", None),
+    ] {
+        assert_eq!(block_ms(&words(line)), milliseconds, "{line}");
+    }
 }
