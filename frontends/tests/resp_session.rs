@@ -47,7 +47,7 @@ async fn every_reply_in_resp2() {
     let kv = Memory::scripted(every_shape());
     let answers = talk(&kv, &words("GET k").repeat(every_shape().len())).await;
     let expected = "+OK\r\n+string\r\n$-1\r\n*-1\r\n:-42\r\n:-9223372036854775808\r\n\
-        $3\r\n0.5\r\n$1\r\n3\r\n$6\r\n1e+300\r\n$7\r\n-1.5e-9\r\n$3\r\ninf\r\n\
+        $3\r\n0.5\r\n$1\r\n3\r\n$23\r\n1.0000000000000001e+300\r\n$8\r\n-1.5e-09\r\n$3\r\ninf\r\n\
         $4\r\n-inf\r\n$3\r\nnan\r\n\
         $5\r\na\r\nb\0\r\n$0\r\n\r\n$10\r\nfor people\r\n\
         *3\r\n:1\r\n*0\r\n$-1\r\n*2\r\n$1\r\nk\r\n*1\r\n$1\r\nv\r\n*0\r\n*1\r\n\
@@ -63,7 +63,7 @@ async fn every_reply_in_resp3() {
     let input = [words("HELLO 3"), words("GET k").repeat(every_shape().len())].concat();
     let answers = talk(&kv, &input).await;
     let expected = "+OK\r\n+string\r\n_\r\n_\r\n:-42\r\n:-9223372036854775808\r\n\
-        ,0.5\r\n,3\r\n,1e+300\r\n,-1.5e-9\r\n,inf\r\n,-inf\r\n,nan\r\n\
+        ,0.5\r\n,3\r\n,1.0000000000000001e+300\r\n,-1.5e-09\r\n,inf\r\n,-inf\r\n,nan\r\n\
         $5\r\na\r\nb\0\r\n$0\r\n\r\n=14\r\ntxt:for people\r\n\
         *3\r\n:1\r\n*0\r\n_\r\n%1\r\n$1\r\nk\r\n~1\r\n$1\r\nv\r\n%0\r\n~1\r\n%1\r\n:1\r\n,2.5\r\n\
         %1\r\n$1\r\nk\r\n*0\r\n-WRONGTYPE two  lines\r\n";
