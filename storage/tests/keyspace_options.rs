@@ -121,6 +121,13 @@ const WRONG: &[(&str, &str)] = &[
     ("ZINTERSTORE b 2 k", SYNTAX),
     ("ZINTERSTORE b -1 k", "ERR at least 1 input key is needed for 'zinterstore' command"),
     ("ZDIFFSTORE b 0 k", "ERR at least 1 input key is needed for 'zdiffstore' command"),
+    ("SORT k nonsense STORE b", SYNTAX),
+    ("SORT k BY", SYNTAX),
+    ("SORT k GET", SYNTAX),
+    ("SORT k STORE", SYNTAX),
+    ("SORT k LIMIT 1", SYNTAX),
+    ("SORT k LIMIT 0 abc STORE", INTEGER),
+    ("SORT k LIMIT abc 0 STORE b", INTEGER),
     ("DELEX k IFEQ", "ERR wrong number of arguments for 'delex' command"),
     ("DELEX k IFEQ a b", "ERR wrong number of arguments for 'delex' command"),
     ("DELEX k IFDEQ a", SYNTAX),
@@ -308,17 +315,34 @@ fn every_row_that_validates_is_in_the_list_and_writes() {
 }
 
 #[test]
-fn getex_without_options_is_get() {
-    let getex = lookup(b"getex").expect("GETEX is in the table");
-    assert_eq!(getex.in_effect(1).name, "get");
-    assert_eq!(getex.in_effect(2).name, "getex");
-    assert_eq!(getex.in_effect(0).name, "getex");
-    for mut db in states() {
-        let reply = apply(&mut db, getex, &[b"k"]);
-        assert_eq!(apply(&mut db, getex.in_effect(1), &[b"k"]), reply);
-    }
-    for row in all().iter().filter(|row| row.name != "getex") {
-        assert!((0..4).all(|args| row.in_effect(args).name == row.name), "{}", row.name);
+fn writes_that_only_read_are_reads() {
+    for (line, name) in [
+        ("GETEX k", "get"),
+        ("GETEX k PERSIST", "getex"),
+        ("GETEX", "getex"),
+        ("SORT k", "sort_ro"),
+        ("SORT k BY store GET store LIMIT 0 1 ALPHA DESC", "sort_ro"),
+        ("SORT k STORE b", "sort"),
+        ("SORT k BY store STORE b GET #", "sort"),
+        ("SORT k STORE", "sort"),
+        ("BITFIELD k", "bitfield_ro"),
+        ("BITFIELD k GET u8 0 OVERFLOW SAT GET i5 #7", "bitfield_ro"),
+        ("BITFIELD k GET u8 0 SET u8 0 0", "bitfield"),
+        ("BITFIELD k GET u8", "bitfield"),
+        ("DEL k", "del"),
+        ("SORT_RO k STORE b", "sort_ro"),
+    ] {
+        let (spec, args) = parse(line);
+        let effect = spec.in_effect(&slices(&args));
+        assert_eq!(effect.name, name, "{line}");
+        for mut db in states() {
+            if effect.name == spec.name {
+                break;
+            }
+            assert!(!effect.is_write(), "{line}");
+            let reply = apply(&mut db, spec, &slices(&args));
+            assert_eq!(apply(&mut db, effect, &slices(&args)), reply, "{line}");
+        }
     }
 }
 

@@ -110,7 +110,7 @@ fn key_specs(spec: &Spec) -> Vec<Reply> {
                 let range = [number("lastkey", last), number("keystep", 1), number("limit", limit)];
                 typed("range", range.into())
             }
-            Find::Unknown => typed("unknown", Vec::new()),
+            Find::Unknown | Find::Option { .. } => typed("unknown", Vec::new()),
         };
         key_spec(keys.flags, keys.notes, begin, find)
     }));
@@ -201,6 +201,7 @@ fn with_keys(call: &[&[u8]], show: impl Fn(&[u8], &'static str) -> Reply) -> Rep
     let flags = |key: usize| match row.name {
         "set" => set_flags(args),
         "bitfield" => bitfield_flags(args),
+        "sort" if key > 0 => "OW update",
         "delex" if args.len() == 1 => "RM delete",
         "delex" => "RW access delete",
         // Most rows say one thing of all keys.

@@ -413,7 +413,7 @@ where
             let (waiting, slot) = (waits::Call::new(spec, args), key.slot(input));
             return self.wait(waiting, patience_ms, slot, is_silent).await;
         }
-        let spec = spec.in_effect(args.len());
+        let spec = spec.in_effect(args);
         let size: usize = args.iter().map(|arg| arg.len()).sum();
         let is_full = turn.batch.len() >= options.max_batch_commands
             || turn.batch.size() + size > options.max_batch_bytes;

@@ -53,8 +53,8 @@ pub struct Spec {
     /// Tells of how many entries a call may tell at most, if it can walk over all that its keys
     /// hold; see [`Keyspace::is_long`](super::Keyspace::is_long).
     pub(super) walks: Option<Walk>,
-    /// The number of the read that it is without options; zero: of none.
-    bare_id: u16,
+    /// The number of a read, and which calls do no more than that one.
+    reads_as: Option<(u16, Condition)>,
     /// Who carries it out.
     pub handler: Handler,
 }
@@ -65,6 +65,9 @@ pub(super) type Validator = fn(&[&[u8]]) -> Result<(), Reply>;
 
 /// Tells of how many entries a call may tell, by its arguments.
 pub(super) type Walk = fn(&[&[u8]]) -> usize;
+
+/// Tells of a call, by its arguments, whether it is of some kind.
+type Condition = fn(&[&[u8]]) -> bool;
 
 /// All that there are.
 pub(super) const WHOLE: Walk = |_| usize::MAX;
@@ -101,7 +104,7 @@ impl Spec {
             validator: None,
             waits: None,
             walks: None,
-            bare_id: 0,
+            reads_as: None,
             handler,
         }
     }
@@ -202,9 +205,9 @@ impl Spec {
         self
     }
 
-    /// Says which read it is without options.
-    pub(super) const fn bare(mut self, id: u16) -> Self {
-        self.bare_id = id;
+    /// Says which read some calls are, and which they are by their arguments.
+    pub(super) const fn reads_as(mut self, id: u16, is_read: Condition) -> Self {
+        self.reads_as = Some((id, is_read));
         self
     }
 
@@ -247,12 +250,12 @@ impl Spec {
         self.validator.is_some()
     }
 
-    /// Returns the row that does the same for so many arguments, and needs no log if it can:
-    /// without options GETEX is GET.
+    /// Returns the row that does the same for these arguments, and needs no log if it can: without
+    /// options GETEX is GET, without STORE SORT is SORT_RO.
     #[must_use]
-    pub fn in_effect(&'static self, args: usize) -> &'static Self {
-        let is_bare = self.bare_id != 0 && args + 1 == usize::from(self.arity.unsigned_abs());
-        if is_bare { by_id(self.bare_id).unwrap_or(self) } else { self }
+    pub fn in_effect(&'static self, args: &[&[u8]]) -> &'static Self {
+        let read = self.reads_as.filter(|(_, is_read)| is_read(args));
+        read.and_then(|(id, _)| by_id(id)).unwrap_or(self)
     }
 
     /// Returns whether it changes the keyspace, and so goes through the log.

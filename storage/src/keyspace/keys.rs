@@ -45,6 +45,14 @@ pub enum Find {
     },
     /// Nobody but the command can say.
     Unknown,
+    /// The argument of an option, the last one if it is there more than once. The other options
+    /// that have arguments are named with how many. To clients it is [`Find::Unknown`].
+    Option {
+        /// The option, in any case.
+        name: &'static str,
+        /// The others.
+        others: &'static [(&'static str, usize)],
+    },
 }
 
 impl KeySpec {
@@ -60,9 +68,12 @@ impl KeySpec {
 
     /// Returns which of the arguments, the name not among them, are keys by this specification.
     fn find(&self, args: &[&[u8]]) -> std::ops::Range<usize> {
+        if let Find::Option { name, others } = self.find {
+            return argument_of(name, others, args).map_or(0..0, |place| place..place + 1);
+        }
         let Some(begin) = self.begin(args) else { return 0..0 };
         match self.find {
-            Find::Unknown => 0..0,
+            Find::Unknown | Find::Option { .. } => 0..0,
             Find::Count => {
                 let count = args.get(begin).and_then(|count| super::number::parse_u64(count));
                 let count = usize::try_from(count.unwrap_or(0)).unwrap_or(usize::MAX);
@@ -97,6 +108,19 @@ impl KeySpec {
             }
         }
     }
+}
+
+/// Returns the place of the argument of an option.
+fn argument_of(name: &str, others: &[(&str, usize)], args: &[&[u8]]) -> Option<usize> {
+    let (mut place, mut found) = (1, None);
+    while let Some(arg) = args.get(place) {
+        let is = |name: &str| arg.eq_ignore_ascii_case(name.as_bytes());
+        if is(name) && place + 1 < args.len() {
+            found = Some(place + 1);
+        }
+        place += 1 + others.iter().find(|(name, _)| is(name)).map_or(0, |(_, count)| *count);
+    }
+    found
 }
 
 impl Spec {

@@ -10,7 +10,7 @@
 //!   in the log · [`reply`]: answers
 //! - `store`: the trie that freezes · `database`: keys and deadlines in step · `item`,
 //!   `value`: what a key holds
-//! - `strings`, `generic`, `scan`, `expire`, `server`, [`http`], [`slots`]: rows and handlers ·
+//! - `strings`, `generic`, `sort`, `scan`, `expire`, `server`, [`http`], [`slots`]: rows and handlers ·
 //!   `session`: rows alone
 //! - `snapshot`: all of it as bytes, and its digest · [`changes`]: which keys an entry changed
 //!
@@ -50,6 +50,7 @@ mod session;
 mod sets;
 pub mod slots;
 mod snapshot;
+mod sort;
 mod store;
 mod streams;
 mod strings;

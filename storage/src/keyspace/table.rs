@@ -5,13 +5,14 @@ use std::sync::LazyLock;
 use super::command::{Flags, Handler, Spec};
 use super::{
     bitmaps, expire, generic, geo, hashes, http, hyperloglog, lists, server, session, sets, slots,
-    streams, strings, watch, zsets,
+    sort, streams, strings, watch, zsets,
 };
 
 /// Where the rows are written down. A new data type adds its file here.
-const ROWS: [&[Spec]; 16] = [
+const ROWS: [&[Spec]; 17] = [
     strings::ROWS,
     generic::ROWS,
+    sort::ROWS,
     expire::ROWS,
     server::ROWS,
     session::ROWS,

@@ -111,7 +111,7 @@ where
                 let keys = queued.spec.keys(&args).filter_map(|key| args.get(key).copied());
                 self.server.tracking.remember(self.client.id, keys);
             }
-            batch.push(queued.spec.in_effect(args.len()), &args);
+            batch.push(queued.spec.in_effect(&args), &args);
         }
         (batch, slot.unwrap_or(errors::NO_KEY_SLOT))
     }

@@ -66,6 +66,10 @@ impl Operation {
         Ok(Self { field, action, overflow })
     }
 
+    fn is_get(&self) -> bool {
+        matches!(self.action, Action::Get)
+    }
+
     /// Returns how many bytes a string has at least when this is done.
     fn bytes(&self) -> usize {
         match self.action {
@@ -216,6 +220,11 @@ pub(super) fn operations(args: &[&[u8]]) -> Result<Vec<Operation>, Reply> {
     Ok(operations)
 }
 
+/// Returns whether BITFIELD is asked for nothing that BITFIELD_RO does not do.
+pub(super) fn only_gets(args: &[&[u8]]) -> bool {
+    operations(args).is_ok_and(|operations| operations.iter().all(Operation::is_get))
+}
+
 pub(super) fn bitfield(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let key = args.at(0);
     let operations = operations(args.from(0))?;
@@ -236,7 +245,7 @@ pub(super) fn bitfield(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply
 
 pub(super) fn bitfield_ro(reader: &Reader<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let operations = operations(args.from(0))?;
-    if !operations.iter().all(|one| matches!(one.action, Action::Get)) {
+    if !operations.iter().all(Operation::is_get) {
         return Err(Reply::error("ERR BITFIELD_RO only supports the GET subcommand"));
     }
     let bytes = reader.string(args.at(0))?.map_or(&[][..], Str::as_bytes);

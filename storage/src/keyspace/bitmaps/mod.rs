@@ -29,7 +29,8 @@ pub(super) const ROWS: &[Spec] = &[
         .key_flags(&["RW access update variable_flags"])
         .key_notes("The key is changed only if a field is written")
         .doc("bitmap", "3.2.0")
-        .validated_by(|args| field::operations(args).map(drop)),
+        .validated_by(|args| field::operations(args).map(drop))
+        .reads_as(354, field::only_gets),
     Spec::read(354, "bitfield_ro", -2, bitfield_ro)
         .with(&[F::FAST, F::CAT_BITMAP])
         .keys_at(1, 1, 1)

@@ -22,13 +22,25 @@ pub(in super::super) fn parse(text: &[u8]) -> Option<f64> {
 /// Reads the end of a range, of which Redis takes more: blanks in front, nothing at all for zero,
 /// and what is out of range as infinite or as zero. A NUL ends the text.
 pub(in super::super) fn parse_bound(text: &[u8]) -> Option<f64> {
+    read_string(text).map(|(number, _)| number)
+}
+
+/// Reads what SORT sorts by, as [`parse_bound`] does. What is out of range is none, nor is what is
+/// so small that it is not said in all bits.
+pub(in super::super) fn parse_weight(text: &[u8]) -> Option<f64> {
+    let (number, is_in_range) = read_string(text)?;
+    (is_in_range && !number.is_subnormal()).then_some(number)
+}
+
+/// Reads a string of C, which ends before a NUL: blanks may be in front, and none is zero.
+fn read_string(text: &[u8]) -> Option<(f64, bool)> {
     let text = super::super::reply::until_nul(text);
     if text.is_empty() {
-        return Some(0.0);
+        return Some((0.0, true));
     }
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
     let blanks = text.iter().take_while(|byte| is_blank(byte)).count();
-    read(&text[blanks..]).map(|(number, _)| number)
+    read(&text[blanks..])
 }
 
 /// Reads a text to its end, and tells whether a number so large or small can be said.

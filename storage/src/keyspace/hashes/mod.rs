@@ -15,8 +15,7 @@ use super::scan;
 use super::sequence::Sharer;
 use super::strings::extended;
 use super::{Reader, Reply, Writer};
-use value::Field;
-pub(super) use value::Hash;
+pub(super) use value::{Field, Hash};
 
 /// The commands of hashes.
 pub(super) const ROWS: &[Spec] = &[

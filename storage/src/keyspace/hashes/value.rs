@@ -34,7 +34,7 @@ pub(in super::super) struct Hash {
 
 /// A field and its value, where they lie.
 #[derive(Debug)]
-pub(super) struct Field<'a> {
+pub(in super::super) struct Field<'a> {
     piece: Piece<'a>,
     name: Range<usize>,
 }
@@ -49,7 +49,7 @@ impl<'a> Field<'a> {
         &self.piece.as_bytes()[self.name.clone()]
     }
 
-    pub(super) fn value(&self) -> &'a [u8] {
+    pub(in super::super) fn value(&self) -> &'a [u8] {
         &self.piece.as_bytes()[self.name.end..]
     }
 
@@ -59,7 +59,7 @@ impl<'a> Field<'a> {
     }
 
     /// Returns the value, to be kept.
-    pub(super) fn share_value(&self, sharer: &mut Sharer) -> Bytes {
+    pub(in super::super) fn share_value(&self, sharer: &mut Sharer) -> Bytes {
         sharer.share(&self.piece, self.name.end..self.piece.as_bytes().len())
     }
 }
@@ -71,7 +71,7 @@ impl Hash {
     }
 
     /// Returns a field.
-    pub(super) fn get(&self, name: &[u8]) -> Option<Field<'_>> {
+    pub(in super::super) fn get(&self, name: &[u8]) -> Option<Field<'_>> {
         self.at(self.find(name).ok()?)
     }
 

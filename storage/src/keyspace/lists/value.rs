@@ -49,8 +49,13 @@ impl List {
     }
 
     /// Returns all elements from a place on, in order.
-    pub(super) fn iter_from(&self, place: usize) -> impl Iterator<Item = Piece<'_>> {
+    pub(in super::super) fn iter_from(&self, place: usize) -> impl Iterator<Item = Piece<'_>> {
         self.elements.iter_from(place)
+    }
+
+    /// Returns all elements before a place, the last of them first.
+    pub(in super::super) fn iter_back_from(&self, place: usize) -> impl Iterator<Item = Piece<'_>> {
+        self.elements.iter_back_from(place)
     }
 
     /// Returns all elements, beginning at an end.
@@ -135,6 +140,14 @@ impl List {
             End::Right => self.len() - steps - 1..self.len(),
         };
         self.elements.remove_if(places, |other| other == element)
+    }
+}
+
+impl<N: AsRef<[u8]>> FromIterator<N> for List {
+    fn from_iter<I: IntoIterator<Item = N>>(elements: I) -> Self {
+        let mut list = Self::default();
+        elements.into_iter().for_each(|element| list.push(End::Right, element.as_ref()));
+        list
     }
 }
 

@@ -17,8 +17,7 @@ use super::sequence::Sharer;
 use super::value::Value;
 use super::{Kind, Reader, Reply, Writer};
 use algebra::{difference, intersection, sets, union};
-use value::Member;
-pub(super) use value::Set;
+pub(super) use value::{Member, Set};
 
 /// The commands of sets.
 pub(super) const ROWS: &[Spec] = &[

@@ -45,7 +45,7 @@ pub(in super::super) enum Member<'a> {
 
 impl<'a> Member<'a> {
     /// Returns the bytes of the member.
-    pub(super) fn name(&self) -> Cow<'a, [u8]> {
+    pub(in super::super) fn name(&self) -> Cow<'a, [u8]> {
         match self {
             Self::Integer(number) => Cow::Owned(number.to_string().into_bytes()),
             Self::Entry(piece) => Cow::Borrowed(&piece.as_bytes()[HEAD_BYTES..]),

@@ -51,7 +51,7 @@ pub(super) const ROWS: &[Spec] = &[
         .key_notes("How long the key lives is changed, the string is not")
         .doc("string", "6.2.0")
         .validated_by(validate_getex)
-        .bare(2),
+        .reads_as(2, |args| args.len() == 1),
     Spec::write(5, "getset", 3, getset)
         .with(&[F::DENYOOM, F::FAST, F::CAT_STRING])
         .keys_at(1, 1, 1)

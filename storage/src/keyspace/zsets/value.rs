@@ -138,7 +138,10 @@ impl Zset {
     }
 
     /// Returns the members in a range of places, the last one first.
-    pub(super) fn iter_back(&self, places: Range<usize>) -> impl Iterator<Item = Member<'_>> {
+    pub(in super::super) fn iter_back(
+        &self,
+        places: Range<usize>,
+    ) -> impl Iterator<Item = Member<'_>> {
         self.by_score.iter_back_from(places.end).take(places.len()).map(Member::by_score)
     }
 
