@@ -67,6 +67,10 @@ where
         tokio::pin!(outcome);
         let mut unblocked = None;
         let outcome = loop {
+            // What is there is for who says no more, too; what comes later is not.
+            if self.is_at_end && waiting.is_some() {
+                return Ok(Flow::Close);
+            }
             let may_read = self.input.len() < server.options.max_request_bytes && !self.is_at_end;
             if may_read && self.input.capacity() == self.input.len() {
                 self.input.reserve(READ_BYTES_MIN);
@@ -93,9 +97,7 @@ where
                     }
                 }
                 read = self.reader.read_buf(&mut space), if may_read => {
-                    if read? == 0 {
-                        return Ok(Flow::Close);
-                    }
+                    self.is_at_end = read? == 0;
                 }
             }
         };
