@@ -103,11 +103,26 @@ where
         };
         drop(waiting);
         self.look_at_cluster();
-        let reply = match outcome {
+        let reply = self.end_of_wait(outcome, unblocked, slot);
+        if !is_silent {
+            self.send(reply).await?;
+        }
+        self.take_pushes();
+        Ok(Flow::More)
+    }
+
+    /// Returns what a client is told when its waiting has ended.
+    fn end_of_wait(
+        &self,
+        outcome: Result<Reply, Error>,
+        unblocked: Option<Unblock>,
+        slot: u16,
+    ) -> Reply {
+        match outcome {
             Ok(reply) if is_nothing(&reply) && unblocked == Some(Unblock::Error) => {
                 Reply::error("UNBLOCKED client unblocked via CLIENT UNBLOCK")
             }
-            Ok(reply) if is_nothing(&reply) && client.is_stopping() => {
+            Ok(reply) if is_nothing(&reply) && self.client.is_stopping() => {
                 let stopping = Error::Unavailable(Unavailable::Stopping);
                 errors::reply(&stopping, &self.cluster, slot)
             }
@@ -115,11 +130,6 @@ where
             Ok(reply) if is_nothing(&reply) => Reply::NullArray,
             Ok(reply) => reply,
             Err(error) => errors::reply(&error, &self.cluster, slot),
-        };
-        if !is_silent {
-            self.send(reply).await?;
         }
-        self.take_pushes();
-        Ok(Flow::More)
     }
 }
