@@ -7,11 +7,12 @@
 //! done.
 //!
 //! - [`command`], `table`, `container`: what a command is, and which there are · `batch`: its bytes
-//!   in the log · [`reply`]: answers
-//! - `store`: the trie that freezes · `database`: keys and deadlines in step · `item`,
-//!   `value`: what a key holds
-//! - `strings`, `generic`, `sort`, `scan`, `expire`, `server`, [`http`], [`slots`]: rows and handlers ·
-//!   `session`: rows alone
+//! in the log · [`reply`]: answers - `store`: the trie that freezes · `database`: keys and
+//! deadlines in step · `item`, `value`: what a key holds · `collection`, `sequence`: values of many
+//! entries, packed
+//! - `strings` (`bitmaps`, `hyperloglog`), `hashes`, `lists`, `sets`, `zsets` (`geo`), `streams`;
+//!   `generic`, `sort`, `scan`, `expire`, `server`, [`http`], [`slots`], [`watch`]: rows and
+//!   handlers · `session`: rows alone · [`waits`]: what commands wait for
 //! - `snapshot`: all of it as bytes, and its digest · [`changes`]: which keys an entry changed
 //!
 //! The time in the log never runs backwards: entry by entry, `now = max(now, entry's time)`. A key

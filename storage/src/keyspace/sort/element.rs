@@ -57,8 +57,8 @@ impl<'a> Source<'a> {
         matches!(self, Self::Set(_))
     }
 
-    /// Returns those in a range of places, in the order that they have or, where there is one that a
-    /// client can see, in the opposite one.
+    /// Returns those in a range of places, in the order that they have or, where there is one that
+    /// a client can see, in the opposite one.
     pub(super) fn slice(self, range: Range<usize>, is_back: bool) -> Vec<Element<'a>> {
         let from_end = self.len() - range.end..self.len() - range.start;
         let count = range.len();
