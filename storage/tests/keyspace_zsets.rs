@@ -299,6 +299,3 @@ fn a_snapshot_brings_everything_back() {
     }
     assert_eq!(db.run("OBJECT ENCODING large"), "\"skiplist\"");
 }
-
-/// Keys of any members, keys whose members are few and short, and keys of a single score: only of
-/// the last two it is certain what Redis shows of a range of names.

@@ -5,6 +5,8 @@ mod keyspace_support;
 use keyspace_support::redis::Pair;
 use keyspace_support::{Random, seed, split};
 
+/// Keys of any members, keys whose members are few and short, and keys of a single score: only of
+/// the last two it is certain what Redis shows of a range of names.
 const KEYS: [&str; 8] = ["a", "b", "c", "d", "few1", "few2", "same1", "same2"];
 const SHAPES: &[&str] = &[
     "ZADD k s m",
