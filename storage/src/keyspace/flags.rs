@@ -73,7 +73,7 @@ impl Flags {
 
     /// Called by a frontend, never by its name.
     pub const INTERNAL: Self = Self(1 << 30);
-    /// May take long; see [`Spec::is_heavy`].
+    /// May take long; see [`Spec::is_heavy`](super::command::Spec::is_heavy).
     pub const HEAVY: Self = Self(1 << 31);
 
     /// The flags that clients are shown, in Redis' order.
