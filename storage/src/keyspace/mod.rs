@@ -10,7 +10,7 @@
 //!   [`reply`]: answers
 //! - `store`: the trie that freezes · `database`: keys and deadlines in step · `item`,
 //!   `value`: what a key holds
-//! - `strings`, `generic`, `sort`, `scan`, `expire`, `server`, [`http`], [`slots`]: rows and handlers ·
+//! - `strings`, `generic`, `sort`, `rdb`, `scan`, `expire`, `server`, [`http`], [`slots`]: rows and handlers ·
 //!   `session`: rows alone
 //! - `snapshot`: all of it as bytes, and its digest · [`changes`]: which keys an entry changed
 //!
@@ -42,6 +42,7 @@ mod lists;
 mod members;
 mod number;
 mod random;
+mod rdb;
 pub mod reply;
 mod scan;
 mod sequence;

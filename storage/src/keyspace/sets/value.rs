@@ -92,7 +92,7 @@ impl Set {
     }
 
     /// Adds a member, and returns whether it is new.
-    pub(super) fn add(&mut self, name: &[u8]) -> bool {
+    pub(in super::super) fn add(&mut self, name: &[u8]) -> bool {
         let mut place = self.find(name);
         let is_new = place.is_none_or(|place| place.is_err());
         let is_full = self.entries.len() >= INTEGERS_MAX;
