@@ -68,6 +68,7 @@ fn numbers_in_the_log_never_change() {
             "19=incrby 20=decrby 21=incrbyfloat 22=lcs 23=delifeq 24=delex",
             "64=del 65=unlink 66=exists 67=type 68=touch 69=keys 70=scan 71=randomkey 72=rename",
             "73=renamenx 74=copy 75=object 77=sort 78=sort_ro 79=dump 80=restore",
+            "81=move 82=swapdb",
             "96=expire 97=pexpire 98=expireat 99=pexpireat 100=ttl 101=pttl 102=expiretime",
             "103=pexpiretime 104=persist",
             "112=dbsize 113=flushall 114=flushdb 115=memory",
