@@ -10,8 +10,8 @@
 //!   [`reply`]: answers
 //! - `store`: the trie that freezes · `database`: keys and deadlines in step · `item`,
 //!   `value`: what a key holds
-//! - `strings`, `generic`, `sort`, `rdb`, `scan`, `expire`, `server`, [`http`], [`slots`]: rows and handlers ·
-//!   `session`: rows alone
+//! - `strings`, `generic`, `sort`, `rdb`, `scan`, `expire`, `server`, [`http`], [`slots`]: rows and
+//!   handlers · `session`: rows alone
 //! - `snapshot`: all of it as bytes, and its digest · [`changes`]: which keys an entry changed
 //!
 //! The time in the log never runs backwards: entry by entry, `now = max(now, entry's time)`. A key

@@ -3,7 +3,7 @@
 //! ```text
 //! length = 00 | 6 bits  ·  01 | 14 bits  ·  0x80 | u32 big-endian  ·  0x81 | u64 big-endian
 //! string = length | bytes
-//!        | 0xc0 | i8  ·  0xc1 | i16  ·  0xc2 | i32                  its decimal digits; little-endian
+//!        | 0xc0 | i8  ·  0xc1 | i16  ·  0xc2 | i32              its digits; little-endian
 //!        | 0xc3 | length packed | length unpacked | packed bytes    LZF
 //! ```
 

@@ -3,8 +3,8 @@
 //! Here are the rows, and what reads and removes entries; [`add`] has XADD and XTRIM, [`read`]
 //! XREAD and XREADGROUP, [`groups`] XGROUP, [`pending`] XACK and XPENDING, [`claim`] XCLAIM and
 //! XAUTOCLAIM, [`info`] XINFO. [`value`] has the type, [`id`] IDs, [`group`] what a group knows,
-//! [`past`] how far it has read, and [`trim`] how much of the beginning goes; [`dump`] has the bytes
-//! in which Redis moves a stream.
+//! [`past`] how far it has read, and [`trim`] how much of the beginning goes; [`dump`] has the
+//! bytes in which Redis moves a stream.
 //!
 //! As in Redis, what changes groups alone does not count as a change of the key: nobody who watches
 //! a stream has a transaction refused because others acknowledge what they have read.
