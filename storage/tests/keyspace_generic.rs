@@ -76,6 +76,21 @@ fn copying() {
 }
 
 #[test]
+fn there_is_one_database() {
+    script(
+        r#"
+        SET a 1 -> OK
+        MOVE a 1 -> ERR MOVE is not allowed in cluster mode
+        MOVE none x -> ERR MOVE is not allowed in cluster mode
+        MOVE a -> ERR wrong number of arguments for 'move' command
+        SWAPDB 0 1 -> ERR SWAPDB is not allowed in cluster mode
+        SWAPDB x 0 -> ERR SWAPDB is not allowed in cluster mode
+        GET a -> "1"
+        "#,
+    );
+}
+
+#[test]
 fn memory_grows_with_what_is_held() {
     let mut db = Db::new();
     for (command, reply) in [

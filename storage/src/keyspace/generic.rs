@@ -68,6 +68,14 @@ pub(super) const ROWS: &[Spec] = &[
         .key_flags(&["RO access", "OW update"])
         .doc("generic", "6.2.0")
         .validated_by(|args| may_replace(args).map(drop)),
+    Spec::write(81, "move", 3, |_, _| one_database("MOVE"))
+        .with(&[F::FAST, F::CAT_KEYSPACE])
+        .keys_at(1, 1, 1)
+        .key_flags(&["RW access update"])
+        .doc("generic", "1.0.0"),
+    Spec::write(82, "swapdb", 3, |_, _| one_database("SWAPDB"))
+        .with(&[F::FAST, F::CAT_KEYSPACE, F::CAT_DANGEROUS])
+        .doc("server", "4.0.0"),
     Spec::read(75, "object", -2, object).flags_only(&[]).doc("generic", "2.2.3").contains(OBJECT),
     Spec::read(115, "memory", -2, memory)
         .flags_only(&[])
@@ -171,6 +179,11 @@ fn copy(writer: &mut Writer<'_>, args: &Args<'_>) -> Result<Reply, Reply> {
     let item = item.clone();
     writer.put(to, item.value(), item.deadline());
     Ok(Reply::Integer(1))
+}
+
+/// There is one database, as in any Redis cluster; that is said whatever the arguments.
+fn one_database(command: &str) -> Result<Reply, Reply> {
+    Err(Reply::error(format!("ERR {command} is not allowed in cluster mode")))
 }
 
 /// Reads the arguments of COPY: whether it may write over a key.

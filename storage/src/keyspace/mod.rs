@@ -7,11 +7,11 @@
 //! done.
 //!
 //! - [`command`], `table`, `container`: what a command is, and which there are · `batch`: its bytes
-//!   in the log · [`reply`]: answers
-//! - `store`: the trie that freezes · `database`: keys and deadlines in step · `item`, `value`: what
-//!   a key holds · `collection`, `sequence`: values of many entries, packed
+//! in the log · [`reply`]: answers - `store`: the trie that freezes · `database`: keys and
+//! deadlines in step · `item`, `value`: what a key holds · `collection`, `sequence`: values of many
+//! entries, packed
 //! - `strings` (`bitmaps`, `hyperloglog`), `hashes`, `lists`, `sets`, `zsets` (`geo`), `streams`;
-//!   `generic`, `sort`, `scan`, `expire`, `server`, [`http`], [`slots`], [`watch`]: rows and
+//!   `generic`, `sort`, `rdb`, `scan`, `expire`, `server`, [`http`], [`slots`], [`watch`]: rows and
 //!   handlers · `session`: rows alone · [`waits`]: what commands wait for
 //! - `snapshot`: all of it as bytes, and its digest · [`changes`]: which keys an entry changed
 //!
@@ -43,6 +43,7 @@ mod lists;
 mod members;
 mod number;
 mod random;
+mod rdb;
 pub mod reply;
 mod scan;
 mod sequence;

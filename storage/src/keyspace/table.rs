@@ -4,15 +4,16 @@ use std::sync::LazyLock;
 
 use super::command::{Flags, Handler, Spec};
 use super::{
-    bitmaps, expire, generic, geo, hashes, http, hyperloglog, lists, server, session, sets, slots,
-    sort, streams, strings, watch, zsets,
+    bitmaps, expire, generic, geo, hashes, http, hyperloglog, lists, rdb, server, session, sets,
+    slots, sort, streams, strings, watch, zsets,
 };
 
 /// Where the rows are written down. A new data type adds its file here.
-const ROWS: [&[Spec]; 17] = [
+const ROWS: [&[Spec]; 18] = [
     strings::ROWS,
     generic::ROWS,
     sort::ROWS,
+    rdb::ROWS,
     expire::ROWS,
     server::ROWS,
     session::ROWS,

@@ -85,7 +85,8 @@ impl Redis {
         show(&self.reply_to(args))
     }
 
-    fn reply_to(&mut self, args: &[Vec<u8>]) -> Reply {
+    /// Sends a command, and returns the reply as it came.
+    pub fn reply_to(&mut self, args: &[Vec<u8>]) -> Reply {
         let mut request = format!("*{}\r\n", args.len()).into_bytes();
         for arg in args {
             request.extend(format!("${}\r\n", arg.len()).into_bytes());

@@ -45,7 +45,7 @@ impl<'a> Field<'a> {
         Self { piece, name }
     }
 
-    pub(super) fn name(&self) -> &'a [u8] {
+    pub(in super::super) fn name(&self) -> &'a [u8] {
         &self.piece.as_bytes()[self.name.clone()]
     }
 
@@ -81,12 +81,12 @@ impl Hash {
     }
 
     /// Returns all fields from a place on, in order.
-    pub(super) fn iter_from(&self, place: usize) -> impl Iterator<Item = Field<'_>> {
+    pub(in super::super) fn iter_from(&self, place: usize) -> impl Iterator<Item = Field<'_>> {
         self.entries.iter_from(place).map(Field::new)
     }
 
     /// Gives a field a value, and returns whether it is new.
-    pub(super) fn set(&mut self, name: &[u8], value: &[u8]) -> bool {
+    pub(in super::super) fn set(&mut self, name: &[u8], value: &[u8]) -> bool {
         let is_long = name.len() > LISTED_BYTES_MAX || value.len() > LISTED_BYTES_MAX;
         if is_long && !self.is_ordered {
             self.put_in_order();

@@ -65,11 +65,16 @@ impl List {
         forward.into_iter().flatten().chain(backward.into_iter().flatten())
     }
 
+    /// Adds an element at the right end.
+    pub(in super::super) fn append(&mut self, element: &[u8]) {
+        self.elements.push(element);
+    }
+
     /// Adds an element at an end.
     pub(super) fn push(&mut self, end: End, element: &[u8]) {
         match end {
             End::Left => self.elements.insert(0, element),
-            End::Right => self.elements.push(element),
+            End::Right => self.append(element),
         }
     }
 
@@ -146,7 +151,7 @@ impl List {
 impl<N: AsRef<[u8]>> FromIterator<N> for List {
     fn from_iter<I: IntoIterator<Item = N>>(elements: I) -> Self {
         let mut list = Self::default();
-        elements.into_iter().for_each(|element| list.push(End::Right, element.as_ref()));
+        elements.into_iter().for_each(|element| list.append(element.as_ref()));
         list
     }
 }

@@ -92,7 +92,7 @@ impl Set {
     }
 
     /// Adds a member, and returns whether it is new.
-    pub(super) fn add(&mut self, name: &[u8]) -> bool {
+    pub(in super::super) fn add(&mut self, name: &[u8]) -> bool {
         let has_room = self.is_table || self.entries.len() < INTEGERS_MAX;
         let mut place = self.find(name);
         if place.is_none() || (!has_room && place.is_some_and(|place| place.is_err())) {

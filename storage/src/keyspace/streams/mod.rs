@@ -3,7 +3,8 @@
 //! Here are the rows, and what reads and removes entries; [`add`] has XADD and XTRIM, [`read`]
 //! XREAD and XREADGROUP, [`groups`] XGROUP, [`pending`] XACK and XPENDING, [`claim`] XCLAIM and
 //! XAUTOCLAIM, [`info`] XINFO. [`value`] has the type, [`id`] IDs, [`group`] what a group knows,
-//! [`past`] how far it has read, and [`trim`] how much of the beginning goes.
+//! [`past`] how far it has read, and [`trim`] how much of the beginning goes; [`dump`] has the
+//! bytes in which Redis moves a stream.
 //!
 //! As in Redis, only entries that come and go count as a change of the key, not what is known
 //! beside them: nobody who watches a stream has a transaction refused because others acknowledge
@@ -11,6 +12,7 @@
 
 mod add;
 mod claim;
+mod dump;
 mod group;
 mod groups;
 mod id;
@@ -32,6 +34,7 @@ use super::waits::Waits;
 use super::{Reader, Reply, Writer};
 use add::{xadd, xtrim};
 use claim::{xautoclaim, xclaim};
+pub(super) use dump::{Form, RDB_TYPE, put, read as read_rdb};
 use groups::xgroup;
 use id::Id;
 use info::xinfo;

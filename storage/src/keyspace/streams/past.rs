@@ -27,7 +27,7 @@ impl Past {
     }
 
     /// Returns how many entries there ever were up to an ID, if that can be told.
-    fn count_to(&self, id: Id) -> Option<i64> {
+    pub(super) fn count_to(&self, id: Id) -> Option<i64> {
         // Counters are Redis' signed ones, also where somebody has set them beyond all reason.
         let counter = |count: u64| Some(count as i64);
         if self.added == 0 {

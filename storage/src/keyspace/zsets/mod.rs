@@ -35,7 +35,7 @@ use show::{
     check_zrangestore, zrange, zrangebylex, zrangebyscore, zrangestore, zrevrange, zrevrangebylex,
     zrevrangebyscore,
 };
-pub(super) use value::{Member, Zset};
+pub(super) use value::{Member, Zset, compare};
 
 /// The commands of sorted sets.
 pub(super) const ROWS: &[Spec] = &[
