@@ -6,10 +6,10 @@
 //! hashes (`hash`). It is also why nothing here may fail: a command answers an error, or it is
 //! done.
 //!
-//! - [`command`], `table`, `container`: what a command is, and which there are · `batch`: its bytes
-//! in the log · [`reply`]: answers - `store`: the trie that freezes · `database`: keys and
-//! deadlines in step · `item`, `value`: what a key holds · `collection`, `sequence`: values of many
-//! entries, packed
+//! - [`command`], `table`, `container`: what a command is, and which there are · `batch`: its
+//!   bytes in the log · [`reply`]: answers
+//! - `store`: the trie that freezes · `database`: keys and deadlines in step · `item`, `value`:
+//!   what a key holds · `collection`, `sequence`: values of many entries, packed
 //! - `strings` (`bitmaps`, `hyperloglog`), `hashes`, `lists`, `sets`, `zsets` (`geo`), `streams`;
 //!   `generic`, `sort`, `rdb`, `scan`, `expire`, `server`, [`http`], [`slots`], [`watch`]: rows and
 //!   handlers · `session`: rows alone · [`waits`]: what commands wait for
