@@ -177,10 +177,10 @@ impl Waiters {
     }
 
     /// Decides whether an outcome is the client's, or the end of an attempt that found nothing.
-    fn ends(&mut self, request: RequestId, outcome: &Outcome, keyspace: &Keyspace) -> bool {
+    fn ends(&mut self, request: RequestId, outcome: &mut Outcome, keyspace: &Keyspace) -> bool {
         let Some(waiter) = self.all.get_mut(&request) else { return true };
         let lanes: Vec<Lane> = Self::lanes_of(&waiter.call).collect();
-        let reply = match outcome.as_deref() {
+        let reply = match outcome.as_deref_mut() {
             Ok([reply]) if !waiter.is_leaving => reply,
             _ => {
                 self.remove(request);
@@ -188,13 +188,14 @@ impl Waiters {
             }
         };
         let is_first = waiter.nothing.is_none();
-        let type_of_key = |lane: &Lane| keyspace.type_of(&lane.0).unwrap_or("none");
-        let is_late_error = matches!(reply, Reply::Error(_)) && !is_first;
-        let waits_on = is_nothing(reply)
-            || is_late_error
-                && !lanes
-                    .first()
-                    .is_some_and(|lane| waiter.call.ends_with(reply, type_of_key(lane)));
+        let mut waits_on = is_nothing(reply);
+        if matches!(reply, Reply::Error(_)) && !is_first {
+            let type_of_key = lanes.first().and_then(|lane| keyspace.type_of(&lane.0));
+            match waiter.call.late_error(reply, type_of_key) {
+                Some(error) => *reply = error,
+                None => waits_on = true,
+            }
+        }
         if waits_on {
             waiter.is_trying = false;
             if is_first {
@@ -322,10 +323,11 @@ impl Replica {
             return;
         }
         let outcomes = std::mem::take(&mut self.outcomes);
-        let ends = |(request, outcome): &(RequestId, Outcome)| {
-            self.waiters.ends(*request, outcome, &self.keyspace)
+        let ends = |(request, mut outcome): (RequestId, Outcome)| {
+            let ends = self.waiters.ends(request, &mut outcome, &self.keyspace);
+            ends.then_some((request, outcome))
         };
-        self.outcomes = outcomes.into_iter().filter(ends).collect();
+        self.outcomes = outcomes.into_iter().filter_map(ends).collect();
     }
 
     /// Tells all that wait and have no attempt under way that nothing was taken.

@@ -93,18 +93,20 @@ impl Call {
         is_gone.then(|| Reply::error("UNBLOCKED the stream key no longer exists"))
     }
 
-    /// Returns whether an error of a later attempt ends the waiting. That a key is of another type
-    /// by now does not, except where something was there to be taken: then it is the destination.
+    /// Returns with what an error of a later attempt ends the waiting, if it does. That a key is of
+    /// another type by now does not, except where something was there to be taken: then it is the
+    /// destination. Who waits for a group hears what has become of it, as in Redis.
     #[must_use]
-    pub fn ends_with(&self, error: &Reply, type_of_key: &str) -> bool {
-        let is_error = matches!(error, Reply::Error(_));
-        is_error
-            && match self.spec.waits {
-                Some(Waits::Source) => type_of_key == "list",
-                // Who only reads waits for a stream to come back.
-                Some(Waits::Streams) => self.spec.is_write(),
-                _ => false,
+    pub fn late_error(&self, error: &Reply, type_of_key: Option<&str>) -> Option<Reply> {
+        match self.spec.waits {
+            Some(Waits::Source) => (type_of_key == Some("list")).then(|| error.clone()),
+            Some(Waits::Streams) if self.spec.is_write() => {
+                let no_group =
+                    "NOGROUP the consumer group this client was blocked on no longer exists";
+                Some(self.ended_by(type_of_key).unwrap_or(Reply::error(no_group)))
             }
+            _ => None,
+        }
     }
 }
 
