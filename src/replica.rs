@@ -292,6 +292,10 @@ impl Replica {
         let changes = self.keyspace.changes().take();
         self.waiters.note(&changes);
         self.settle_waiters();
+        if self.leads.is_none() {
+            // An attempt may have ended in the turn in which leadership was lost.
+            self.end_waiting();
+        }
         while let Some(unlinked) = self.keyspace.take_garbage() {
             self.garbage.push(unlinked);
         }
@@ -410,7 +414,7 @@ impl Replica {
     fn answer(&mut self, request: RequestId, heavy: &mut Vec<HeavyReads>) {
         let Some(reads) = self.reads.remove(&request) else { return };
         let clock_ms = self.clock.now_ms();
-        if self.keyspace.is_long(&reads) {
+        if self.keyspace.is_long(&reads) && !self.waiters.contains(request) {
             heavy.push(HeavyReads { request, reads, view: self.keyspace.view(), clock_ms });
         } else {
             self.outcomes.push((request, Ok(self.keyspace.read(&reads, clock_ms))));

@@ -287,3 +287,50 @@ fn a_stream_that_is_gone_ends_what_waits_for_its_groups() {
         assert_eq!(cluster.outcome(reading), Some(&entry("s", "7-7", "new")), "{end}");
     }
 }
+
+/// A key that changes while the attempt that is under way looks at another one is not missed.
+#[test]
+fn a_change_during_an_attempt_at_another_key_is_not_missed() {
+    let (mut cluster, leader) = led();
+    let request = cluster.begin_wait(leader, "BLPOP a b 0");
+    cluster.submit(leader, "RPUSH a x");
+    cluster.submit(leader, "RPUSH b y");
+    // What is pushed to the first key is taken by somebody else, before an attempt is made there.
+    while cluster.turn(leader) || !cluster.network.is_empty() {
+        let pops = cluster.replicas[&leader].view().len() == 2;
+        if pops {
+            cluster.submit(leader, "LPOP a");
+            break;
+        }
+        while let Some(envelope) = cluster.network.pop_front() {
+            cluster.replicas.get_mut(&envelope.to).unwrap().step(envelope);
+        }
+        for id in cluster.replicas.keys().copied().collect::<Vec<_>>() {
+            if id != leader {
+                cluster.turn(id);
+            }
+        }
+    }
+    cluster.settle();
+    assert_eq!(cluster.outcome(request), Some(&pair("b", "y")));
+}
+
+/// Attempts that have no room in the entry that serves them get one of their own.
+#[test]
+fn attempts_make_no_entry_too_large() {
+    let (mut cluster, leader) = led();
+    cluster.run(leader, "XGROUP CREATE s g $ MKSTREAM").unwrap();
+    let waiting: Vec<RequestId> = ["a", "b", "c", "d"]
+        .map(|letter| {
+            let consumer = letter.repeat(7 << 20);
+            let command = format!("XREADGROUP GROUP g {consumer} COUNT 1 BLOCK 0 STREAMS s >");
+            cluster.wait(leader, &command)
+        })
+        .into();
+    for id in 1..=4 {
+        cluster.run(leader, &format!("XADD s {id}-1 f v")).unwrap();
+    }
+    for request in waiting {
+        assert!(matches!(cluster.outcome(request), Some(Ok(_))), "served");
+    }
+}

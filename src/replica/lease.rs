@@ -47,8 +47,9 @@ impl Replica {
         let clock_ms = self.clock.now_ms();
         let replies: Vec<_> = asked
             .iter()
-            .map(|(_, reads)| {
-                (!self.keyspace.is_long(reads)).then(|| self.keyspace.read(reads, clock_ms))
+            .map(|(request, reads)| {
+                let stays = !self.keyspace.is_long(reads) || self.waiters.contains(*request);
+                stays.then(|| self.keyspace.read(reads, clock_ms))
             })
             .collect();
         self.raft.set_now(now_us());

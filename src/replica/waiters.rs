@@ -23,7 +23,7 @@ use raftkv_storage::keyspace::command::{Batch, Spec};
 use raftkv_storage::keyspace::waits::{Call, is_nothing};
 use raftkv_storage::keyspace::{Keyspace, Reply};
 
-use super::{Outcome, PendingWrite, Replica, RequestId, not_done};
+use super::{ENTRY_BYTES_MAX, Outcome, PendingWrite, Replica, RequestId, not_done};
 
 /// Who waits on one key without taking from others that wait on it: see [`Call::lane`].
 type Lane = (Vec<u8>, Vec<u8>);
@@ -40,6 +40,8 @@ struct Waiter {
     nothing: Option<Reply>,
     /// Whether the client waits no longer than for this attempt.
     is_leaving: bool,
+    /// Whether a key has changed that the attempt under way may not look at.
+    has_missed: bool,
 }
 
 /// Those that wait on this leader.
@@ -60,6 +62,11 @@ impl Waiters {
         self.all.is_empty()
     }
 
+    /// Returns whether a request is one that waits, or is about to.
+    pub(super) fn contains(&self, request: RequestId) -> bool {
+        self.all.contains_key(&request)
+    }
+
     /// Takes those who wait since this turn.
     pub(super) fn take_begun(&mut self) -> Vec<RequestId> {
         std::mem::take(&mut self.begun)
@@ -71,14 +78,22 @@ impl Waiters {
     }
 
     fn lanes_of(call: &Call) -> impl Iterator<Item = Lane> + '_ {
-        call.waited_keys().into_iter().map(|key| (key.to_vec(), call.lane()))
+        let lane = call.lane();
+        call.waited_keys().into_iter().map(move |key| (key.to_vec(), lane.clone()))
     }
 
     fn add(&mut self, request: RequestId, call: Call, origin: u64) {
         for lane in Self::lanes_of(&call) {
             self.lanes.entry(lane).or_default().insert(request);
         }
-        let waiter = Waiter { call, origin, is_trying: true, nothing: None, is_leaving: false };
+        let waiter = Waiter {
+            call,
+            origin,
+            is_trying: true,
+            nothing: None,
+            is_leaving: false,
+            has_missed: false,
+        };
         self.all.insert(request, waiter);
     }
 
@@ -118,18 +133,21 @@ impl Waiters {
             return Vec::new();
         }
         let mut attached = Vec::new();
-        let places =
-            batch.insert_calls(|spec, args| self.attempts_behind(spec, args, &mut attached));
+        let mut room = ENTRY_BYTES_MAX.saturating_sub(batch.size());
+        let places = batch
+            .insert_calls(|spec, args| self.attempts_behind(spec, args, &mut attached, &mut room));
         places.into_iter().zip(attached).collect()
     }
 
     /// Returns the attempts to be made behind a command: as many on each of its keys as it has
-    /// arguments, for it brings no more. An attempt may itself bring something for others.
+    /// arguments, for it brings no more, and as have room in the entry: the others get their own.
+    /// An attempt may itself bring something for others.
     fn attempts_behind(
         &mut self,
         spec: &'static Spec,
         args: &[&[u8]],
         attached: &mut Vec<RequestId>,
+        room: &mut usize,
     ) -> Vec<Call> {
         let mut attempts = Vec::new();
         if !spec.is_write() {
@@ -139,7 +157,7 @@ impl Waiters {
         while let Some(cause) = causes.pop_front() {
             let args = cause.args();
             // Where it takes from itself, it brings nothing.
-            let taken = cause.waited_keys();
+            let taken: BTreeSet<&[u8]> = cause.waited_keys().into_iter().collect();
             let keys = cause.spec.keys(&args).filter_map(|place| args.get(place).copied());
             let keys: BTreeSet<&[u8]> = keys.filter(|key| !taken.contains(key)).collect();
             for key in keys {
@@ -148,8 +166,14 @@ impl Waiters {
                     for _ in 1..args.len().max(2) {
                         let Some(request) = self.first_idle(&lane) else { break };
                         let Some(waiter) = self.all.get_mut(&request) else { break };
-                        waiter.is_trying = true;
                         let attempt = waiter.call.on(key);
+                        let bytes = attempt.size();
+                        if bytes > *room {
+                            self.ready.insert(lane.clone());
+                            break;
+                        }
+                        *room -= bytes;
+                        waiter.is_trying = true;
                         attached.push(request);
                         causes.push_back(attempt.clone());
                         attempts.push(attempt);
@@ -158,6 +182,25 @@ impl Waiters {
             }
         }
         attempts
+    }
+
+    /// Returns those in a lane who only read, and have no read under way.
+    fn readers(&self, lane: &Lane) -> Vec<RequestId> {
+        let is_reader = |request: &&RequestId| {
+            self.all.get(request).is_some_and(|waiter| {
+                !waiter.is_trying && !waiter.is_leaving && !waiter.call.spec.is_write()
+            })
+        };
+        self.lanes.get(lane).into_iter().flatten().filter(is_reader).copied().collect()
+    }
+
+    /// A key has changed whose waiters all have attempts under way, perhaps at other keys.
+    fn note_missed(&mut self, lane: &Lane) {
+        for request in self.lanes.get(lane).into_iter().flatten() {
+            if let Some(waiter) = self.all.get_mut(request) {
+                waiter.has_missed = waiter.is_trying;
+            }
+        }
     }
 
     /// Takes note of keys that have changed.
@@ -198,6 +241,9 @@ impl Waiters {
         }
         if waits_on {
             waiter.is_trying = false;
+            if std::mem::take(&mut waiter.has_missed) {
+                self.ready.extend(lanes);
+            }
             if is_first {
                 waiter.nothing = Some(reply.clone());
                 waiter.call = keyspace.pinned(&waiter.call);
@@ -241,29 +287,40 @@ impl Replica {
         if self.leads.is_none() {
             return;
         }
+        let mut reading = BTreeSet::new();
         for lane in std::mem::take(&mut self.waiters.ready) {
             let type_of_key = self.keyspace.type_of(&lane.0);
             self.end_those_in_vain(&lane, type_of_key);
             if type_of_key.is_none() {
                 continue;
             }
-            self.read_again(&lane);
-            let Some(request) = self.waiters.first_idle(&lane) else { continue };
-            let Some(waiter) = self.waiters.all.get_mut(&request) else { continue };
-            let attempt = waiter.call.on(&lane.0);
-            let mut batch = Batch::new();
-            batch.push(attempt.spec, &attempt.args());
-            waiter.is_trying = true;
-            let origin = waiter.origin;
-            let served = self.waiters.attach(&mut batch);
-            let (reads, payload) = batch.into_parts(self.stamp());
-            let payload = payload.expect("an attempt that is no read writes");
-            match self.raft.propose(payload) {
-                Ok(entry) => {
-                    let write = PendingWrite { entry, request, origin, reads, served };
-                    self.writes.push_back(write);
-                }
-                Err(error) => self.refuse(request, &error),
+            reading.extend(self.waiters.readers(&lane));
+            match self.waiters.first_idle(&lane) {
+                Some(request) => self.propose_attempt(request, &lane.0),
+                None => self.waiters.note_missed(&lane),
+            }
+        }
+        for request in reading {
+            self.read_again(request);
+        }
+    }
+
+    fn propose_attempt(&mut self, request: RequestId, key: &[u8]) {
+        let Some(waiter) = self.waiters.all.get_mut(&request) else { return };
+        let (attempt, origin) = (waiter.call.on(key), waiter.origin);
+        let mut batch = Batch::new();
+        batch.push(attempt.spec, &attempt.args());
+        waiter.is_trying = true;
+        let served = self.waiters.attach(&mut batch);
+        let (reads, payload) = batch.into_parts(self.stamp());
+        let payload = payload.expect("an attempt that is no read writes");
+        match self.raft.propose(payload) {
+            Ok(entry) => {
+                self.writes.push_back(PendingWrite { entry, request, origin, reads, served });
+            }
+            Err(error) => {
+                let refused = served.into_iter().map(|(_, waiter)| waiter).chain([request]);
+                refused.for_each(|request| self.refuse(request, &error));
             }
         }
     }
@@ -272,27 +329,26 @@ impl Replica {
     fn end_those_in_vain(&mut self, lane: &Lane, type_of_key: Option<&str>) {
         let waiting = self.waiters.lanes.get(lane).into_iter().flatten();
         for request in waiting {
-            let waiter = self.waiters.all.get(request).filter(|waiter| !waiter.is_trying);
-            let error = waiter.and_then(|waiter| waiter.call.ended_by(type_of_key));
-            self.outcomes.extend(error.map(|error| (*request, Ok(vec![error]))));
+            let Some(waiter) = self.waiters.all.get_mut(request) else { continue };
+            let is_idle = !waiter.is_trying && !waiter.is_leaving;
+            let Some(error) = waiter.call.ended_by(type_of_key).filter(|_| is_idle) else {
+                continue;
+            };
+            // No attempt is to be made for it any more in this turn.
+            waiter.is_leaving = true;
+            self.outcomes.push((*request, Ok(vec![error])));
         }
     }
 
-    /// Reads for those in a lane who only read: what is applied in this leader's term is committed,
-    /// and came after they had asked.
-    fn read_again(&mut self, lane: &Lane) {
-        let Some(waiting) = self.waiters.lanes.get(lane) else { return };
-        for request in waiting.clone() {
-            let Some(waiter) = self.waiters.all.get(&request) else { continue };
-            if waiter.is_trying || waiter.call.spec.is_write() {
-                continue;
-            }
-            let mut batch = Batch::new();
-            batch.push(waiter.call.spec, &waiter.call.args());
-            let (reads, _) = batch.into_parts(self.stamp());
-            let replies = self.keyspace.read(&reads, self.clock.now_ms());
-            self.outcomes.push((request, Ok(replies)));
-        }
+    /// Reads for one who only reads: what is applied in this leader's term is committed, and came
+    /// after it was asked for.
+    fn read_again(&mut self, request: RequestId) {
+        let Some(waiter) = self.waiters.all.get(&request) else { return };
+        let mut batch = Batch::new();
+        batch.push(waiter.call.spec, &waiter.call.args());
+        let (reads, _) = batch.into_parts(self.stamp());
+        let replies = self.keyspace.read(&reads, self.clock.now_ms());
+        self.outcomes.push((request, Ok(replies)));
     }
 
     /// Gives those who waited the replies that are theirs, and returns the others. An attempt that

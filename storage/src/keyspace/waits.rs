@@ -7,6 +7,7 @@ use super::command::Spec;
 use super::reply::Reply;
 use super::streams;
 use super::timeout::timeout_ms;
+use super::varint;
 
 /// What a command waits on, and where it says for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,15 @@ impl Call {
     #[must_use]
     pub fn args(&self) -> Vec<&[u8]> {
         self.args.iter().map(Vec::as_slice).collect()
+    }
+
+    /// Returns how many bytes it takes in an entry, at most.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let arg = |arg: &Vec<u8>| varint::len(arg.len()) + arg.len();
+        size_of_val(&self.spec.id)
+            + varint::len(self.args.len())
+            + self.args.iter().map(arg).sum::<usize>()
     }
 
     /// Returns the keys on which it waits.

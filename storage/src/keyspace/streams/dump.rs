@@ -187,7 +187,9 @@ pub(in super::super) fn read(input: &mut Input<'_>, form: Form) -> Result<Stream
         stream.max_deleted_id = read_id(input)?;
         stream.entries_added = input.length()?;
     }
-    if !is_whole || stream.entries_added < count {
+    // As many as a client may say there were (XSETID).
+    let is_countable = i64::try_from(stream.entries_added).is_ok();
+    if !is_whole || !is_countable || stream.entries_added < count {
         return Err(bad_data());
     }
     for _ in 0..input.length()? {
@@ -265,6 +267,9 @@ fn read_group(input: &mut Input<'_>, form: Form, stream: &Stream) -> Result<Grou
         Form::Whole => Some(input.length()?.cast_signed()).filter(|read| *read != UNKNOWN),
         Form::Older => stream.past().count_to(last_id),
     };
+    if entries_read.is_some_and(i64::is_negative) {
+        return Err(bad_data());
+    }
     let mut group = Group::new(last_id, entries_read);
     let mut pending = BTreeMap::new();
     for _ in 0..input.length()? {

@@ -75,7 +75,7 @@ impl Stream {
         }
         self.entries.push(&entry);
         self.last_id = id;
-        self.entries_added = self.entries_added.wrapping_add(1);
+        self.entries_added = self.entries_added.saturating_add(1);
     }
 
     /// Removes an entry, and returns whether it was there.
