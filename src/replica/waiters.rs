@@ -24,6 +24,7 @@ use raftkv_storage::keyspace::waits::{Call, is_nothing};
 use raftkv_storage::keyspace::{Keyspace, Reply};
 
 use super::{ENTRY_BYTES_MAX, Outcome, PendingWrite, Replica, RequestId, not_done};
+use crate::raft::Role;
 
 /// Who waits on one key without taking from others that wait on it: see [`Call::lane`].
 type Lane = (Vec<u8>, Vec<u8>);
@@ -284,7 +285,8 @@ impl Replica {
 
     /// Makes the attempts that changes since the last turn have made worth while.
     pub(super) fn try_again(&mut self) {
-        if self.leads.is_none() {
+        // Who leads no longer tells all that wait so, once, in this turn.
+        if self.leads.is_none() || self.raft.role() != Role::Leader {
             return;
         }
         let mut reading = BTreeSet::new();

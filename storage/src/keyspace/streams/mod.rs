@@ -39,7 +39,6 @@ use groups::xgroup;
 use id::Id;
 use info::xinfo;
 use pending::{xack, xpending};
-#[allow(unused_imports, reason = "for those who wait, of whom there are none yet")]
 pub(super) use read::{block_ms, group as group_of, pinned};
 use read::{xread, xreadgroup};
 pub(super) use value::Stream;
